@@ -1,0 +1,49 @@
+# Table of contents of the checkout. Two commands are enough: `make demo` and `make test`.
+# Every target does its own set-up; ARGS goes to pytest, to molecule or to the bench.
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup system lint sanity unit integration molecule e2e bench docs clean
+PYTEST := .venv/bin/python -m pytest -q
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup ## the main job on loopback, as yourself, in about a minute
+	@tools/demo $(ARGS)
+
+test: setup system ## everything that CI runs; real machines need root
+	@tools/test $(ARGS)
+
+setup: .venv/.complete ## the Python environment alone
+
+system: ## the Debian packages that the tests need (root installs what is missing)
+	@tools/system-packages
+
+lint: setup ## ansible-lint, production profile, and the changelog fragments
+	@tools/lint
+
+sanity: setup ## ansible-test sanity, without ignore files
+	@tools/sanity $(ARGS)
+
+unit: setup ## pure rooms, doors and the contract of the lease endpoint
+	@$(PYTEST) -n 2 --dist loadfile tests/unit tests/contract $(ARGS)
+
+integration: setup system ## real playbooks, watchers, sockets and endpoint on loopback
+	@$(PYTEST) -n 2 --dist loadfile tests/integration $(ARGS)
+
+molecule: setup system ## the Molecule scenarios on real machines (root)
+	@tools/molecule $(ARGS)
+
+e2e: setup system ## a real fleet from bookworm to trixie and back (root)
+	@$(PYTEST) --timeout 2400 tests/e2e $(ARGS)
+
+bench: setup ## the figures of the README, each beside a named rival
+	@.venv/bin/python -m tests.bench $(ARGS)
+
+docs: setup ## lint and render the documentation of the plugins into build/docs
+	@tools/docs
+
+clean: ## what the targets above made in the checkout
+	rm -rf .venv .cache .ansible build series_upgrade_reports
+
+.venv/.complete: requirements/dev.txt pyproject.toml tools/setup
+	@tools/setup
