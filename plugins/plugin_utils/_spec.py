@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
+from . import _applications
+
 # Long enough to close connections and to flush, short enough that a unit that hangs is noticed the same hour.
 DRAIN_TIMEOUT = 300
 
@@ -44,52 +46,30 @@ def spec(
     run: str,
     session: str,
     variables: t.Mapping[str, t.Any],
-    marker: t.Mapping[str, t.Any] | None = None,
-    source_series: str | None = None,
+    preflight: t.Mapping[str, t.Any] | None = None,
 ) -> dict[str, t.Any]:
     """
     The spec of HOST for RUN. VARIABLES holds the host's templated variables by their public names (`VARIABLES`).
 
-    MARKER is what preflight read on the machine ({"state", "upgrade_id", "run", ..} or None). An upgrade of this run that is
-    still alive keeps its name, so that arming it again changes nothing; anything else begins a new attempt, named after SESSION.
+    PREFLIGHT is what the module of that name found on the machine: {"series", "marker": {"state", "upgrade_id", "run", ..} or None}.
+    An upgrade of this run that is still alive keeps its name, so that arming it again changes nothing; anything else begins a new
+    attempt, named after SESSION.
     """
+    found = preflight or {}
+    marker = found.get("marker") or {}
     result = {key: default if variables.get(name) is None else _typed(name, variables[name], default) for name, key, default in PLAIN}
-    misses = result.pop("allowed_misses")
-    units = sorted(_units_on(host, variables.get("series_upgrade_applications") or {}))
+    tolerances = {"interval": result["interval"], "allowed_misses": result.pop("allowed_misses")}
+    applications = _applications.read(variables.get("series_upgrade_applications"))
+    machine_wide = variables.get("series_upgrade_checks") or []
     result.update(
-        upgrade_id=_upgrade_id(host, run, session, marker or {}),
+        upgrade_id=_upgrade_id(host, run, session, marker),
         run=run,
         machine=host,
-        source_series=source_series,
-        drain=[_drain(host, name, unit, rules) for name, unit, rules in units if rules.get("drain")],
-        checks=[
-            {"interval": result["interval"], "allowed_misses": misses, **check}
-            for check in _checks(host, units, variables.get("series_upgrade_checks") or [])
-        ],
+        source_series=found.get("series"),
+        drain=[{"timeout": DRAIN_TIMEOUT, **drain} for drain in _applications.drains(applications, host)],
+        checks=[{**tolerances, **check} for check in [*machine_wide, *_applications.checks(applications, host)]],
     )
     return {key: value for key, value in result.items() if value is not None}
-
-
-def filled(value: t.Any, words: t.Mapping[str, str]) -> t.Any:
-    """
-    VALUE with every {word} of WORDS replaced, at any depth.
-
-    Not str.format: these are shell commands, and their own braces (awk '{print $1}', ${HOME}) must stay.
-    """
-    if isinstance(value, str):
-        for word, text in words.items():
-            value = value.replace("{" + word + "}", text)
-        return value
-    if isinstance(value, t.Mapping):
-        return {key: filled(item, words) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [filled(item, words) for item in value]
-    return value
-
-
-def words_of(host: str, application: str, unit: str) -> dict[str, str]:
-    """What a command or check may name of its unit: {unit}, {unit_name} (no slash), {application}, {machine}."""
-    return {"unit_name": unit.replace("/", "-"), "unit": unit, "application": application, "machine": host}
 
 
 def _typed(name: str, value: t.Any, default: t.Any) -> t.Any:
@@ -105,37 +85,6 @@ def _typed(name: str, value: t.Any, default: t.Any) -> t.Any:
         except ValueError:
             raise ValueError("%s is %r; give a number." % (name, value)) from None
     return value
-
-
-def _units_on(host: str, applications: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, str, t.Mapping[str, t.Any]]]:
-    for name, rules in applications.items():
-        for unit, machine in rules["units"].items():
-            if machine == host:
-                yield name, unit, rules
-
-
-def _drain(host: str, application: str, unit: str, rules: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    words = words_of(host, application, unit)
-    return {
-        "unit": unit,
-        "command": filled(rules["drain"], words),
-        "resume": filled(rules.get("resume") or "", words),
-        "timeout": rules.get("drain_timeout", DRAIN_TIMEOUT),
-    }
-
-
-def _checks(
-    host: str,
-    units: t.Sequence[tuple[str, str, t.Mapping[str, t.Any]]],
-    machine_wide: t.Sequence[t.Mapping[str, t.Any]],
-) -> t.Iterator[dict[str, t.Any]]:
-    for check in machine_wide:
-        yield filled(check, {"machine": host})
-    for application, unit, rules in units:
-        for check in rules.get("checks") or []:
-            made = filled(check, words_of(host, application, unit))
-            # The name is how a person and the journal tell checks apart, so it names its unit.
-            yield {**made, "name": made["name"] if unit in made["name"] else "%s: %s" % (unit, made["name"])}
 
 
 def _upgrade_id(host: str, run: str, session: str, marker: t.Mapping[str, t.Any]) -> str:
