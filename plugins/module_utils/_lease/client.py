@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""HTTP client of the lease endpoint, with the standard library alone.
+
+Private to this collection. Every call ends in one of three ways: the answer, a refusal with its kind, or Unreachable,
+from which nothing may be concluded.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+
+from .lease import Invalid, Lease, Leases, Outcome, Unreachable, error_of
+
+# A fixed header keeps a stray link or a redirect from pinning anything: neither can add one.
+PROTOCOL = {"Lease-Protocol": "1"}
+NAMES_PER_READ = 100   # keeps the query below every server's limit on the length of a line
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+Send = Callable[[str, str, Dict[str, str], Optional[bytes]], Tuple[int, bytes]]
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected write would carry the token to an address nobody chose."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: (Any, Any, Any, Any, Any, Any) -> None
+        return None
+
+
+class UrlSend:
+    """Sends one request by urllib. Raises Unreachable with a sentence that names the likely cause."""
+
+    def __init__(self, ca_file=None, timeout=10.0):  # type: (Optional[str], float) -> None
+        self.timeout = timeout
+        self.ca_file = ca_file
+
+    def _opener(self, url):  # type: (str) -> urllib.request.OpenerDirector
+        handlers = [_NoRedirect()]  # type: List[urllib.request.BaseHandler]
+        parts = urllib.parse.urlsplit(url)
+        if parts.hostname in LOOPBACK:
+            handlers.append(urllib.request.ProxyHandler({}))   # a proxy's loopback is another machine's
+        if parts.scheme == "https":
+            try:
+                handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=self.ca_file or None)))
+            except (OSError, ssl.SSLError) as problem:
+                raise Invalid("the CA file %s cannot be read: %s. Point endpoint_ca_file at a PEM file" % (self.ca_file, problem))
+        return urllib.request.build_opener(*handlers)
+
+    def __call__(self, method, url, headers, body):  # type: (str, str, Dict[str, str], Optional[bytes]) -> Tuple[int, bytes]
+        request = urllib.request.Request(url, data=body, headers=headers, method=method)
+        try:
+            with self._opener(url).open(request, timeout=self.timeout) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as answer:
+            with answer:
+                return answer.code, answer.read()
+        except (OSError, ValueError, urllib.error.URLError) as problem:
+            raise Unreachable("no answer from the lease endpoint at %s: %s" % (_address(url), _cause(problem, self.timeout, self.ca_file)))
+
+
+class Client:
+    """Asks the endpoint at ``url``. ``send(method, url, headers, body) -> (status, body)`` carries the bytes."""
+
+    def __init__(self, url, token=None, ca_file=None, timeout=10.0, send=None):
+        # type: (str, Optional[str], Optional[str], float, Optional[Send]) -> None
+        if not url or urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+            raise Invalid("the endpoint's address is %r; set endpoint_url to something like https://leases.example.net:8470" % (url or "",))
+        self.url = url.rstrip("/")
+        self._headers = dict(PROTOCOL, Accept="application/json")
+        if token:
+            self._headers["Authorization"] = "Bearer " + token.strip()
+        self._send = send or UrlSend(ca_file, timeout)
+
+    def leases(self, names=None):  # type: (Optional[Iterable[str]]) -> Leases
+        """Leases by application, all of them when no names are given. Reading changes nothing."""
+        if names is None:
+            return self._read_leases("")
+        wanted = sorted(set(names))
+        found = Leases()
+        for start in range(0, len(wanted), NAMES_PER_READ):
+            part = self._read_leases("?" + urllib.parse.urlencode([("application", name) for name in wanted[start:start + NAMES_PER_READ]]))
+            found.update(part)
+            found.unknown.extend(part.unknown)
+        return found
+
+    def pin(self, names, run, reason, duration=3600.0, session=None, exclusive=False, allow_no_leader=False, terms=None):
+        # type: (Iterable[str], str, str, float, Optional[str], bool, bool, Optional[Dict[str, int]]) -> Dict[str, Outcome]
+        """Pins many applications in one call; every one gets its own outcome.
+
+        Returns when the pins are durable. Pinning again renews the deadline and changes nothing else. ``terms`` makes an
+        item fail with ``stale`` when that application has changed its leader since.
+        """
+        body = {"run": run, "reason": reason, "duration": duration, "exclusive": exclusive, "allow_no_leader": allow_no_leader}
+        if session is not None:
+            body["session"] = session
+        items = []  # type: List[Dict[str, Any]]
+        for name in names:
+            item = {"application": name}  # type: Dict[str, Any]
+            if terms and name in terms:
+                item["term"] = terms[name]
+            items.append(item)
+        return self._batch("/v1/pin", items, body)
+
+    def unpin(self, names, run, reason="", pinner=None):
+        # type: (Iterable[str], str, str, Optional[str]) -> Dict[str, Outcome]
+        """Removes this run's pins; others' pins stay, repeating it changes nothing. ``pinner`` removes another's (scope admin)."""
+        body = {"reason": reason, "pinner": pinner} if pinner else {"run": run, "reason": reason}
+        return self._batch("/v1/unpin", [{"application": name} for name in names], body)
+
+    def transfer(self, application, to, reason, run=None, term=None, revision=None):
+        # type: (str, str, str, Optional[str], Optional[int], Optional[int]) -> Lease
+        """Moves the leadership to another unit; the term grows. Under a pin only when every pin is this run's own."""
+        body = {"application": application, "to": to, "reason": reason}  # type: Dict[str, Any]
+        body.update((key, value) for key, value in (("run", run), ("term", term), ("revision", revision)) if value is not None)
+        return Lease.from_answer(self._field(self._ask("POST", "/v1/transfer", body), "lease"))
+
+    def pins(self):  # type: () -> Dict[str, List[Dict[str, Any]]]
+        """All pins, tombstones of lapsed ones, and halts, as the endpoint lists them."""
+        answer = self._ask("GET", "/v1/pins")
+        return dict((key, self._field(answer, key)) for key in ("pins", "tombstones", "halts"))
+
+    def clear_halt(self, names, reason):  # type: (Iterable[str], str) -> Dict[str, Outcome]
+        """Lets halted applications go on (scope admin)."""
+        return self._batch("/v1/clear-halt", [{"application": name} for name in names], {"reason": reason})
+
+    def whoami(self):  # type: () -> Dict[str, Any]
+        """The caller as the endpoint knows it: identity, scopes, applications (None: all)."""
+        answer = self._ask("GET", "/v1/whoami")
+        return {"identity": self._field(answer, "identity"), "scopes": list(self._field(answer, "scopes")), "applications": answer.get("applications")}
+
+    def _read_leases(self, query):  # type: (str) -> Leases
+        answer = self._ask("GET", "/v1/leases" + query)
+        leases = [Lease.from_answer(item) for item in self._field(answer, "leases")]
+        return Leases(((lease.application, lease) for lease in leases), answer.get("unknown") or ())
+
+    def _batch(self, path, items, body):  # type: (str, List[Dict[str, Any]], Dict[str, Any]) -> Dict[str, Outcome]
+        if not items:
+            return {}
+        answer = self._field(self._ask("POST", path, dict(body, items=items)), "results")
+        outcomes = dict((outcome.application, outcome) for outcome in map(Outcome.from_answer, answer))
+        silent = [item["application"] for item in items if item["application"] not in outcomes]
+        if silent:
+            raise Unreachable("the endpoint at %s said nothing about %s; read before going on" % (self.url, ", ".join(silent)))
+        return outcomes
+
+    def _ask(self, method, path, body=None):  # type: (str, str, Optional[Dict[str, Any]]) -> Dict[str, Any]
+        headers, data = dict(self._headers), None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode("utf-8")
+        status, raw = self._send(method, self.url + path, headers, data)
+        try:
+            answer = json.loads(raw.decode("utf-8"))
+        except ValueError:
+            answer = None
+        if status == 200 and isinstance(answer, dict):
+            return answer
+        if isinstance(answer, dict) and "kind" in answer:
+            details = dict((key, value) for key, value in answer.items() if key not in ("kind", "msg"))
+            raise error_of(str(answer["kind"]), str(answer.get("msg") or "the endpoint gave no message"), status=status, **details)
+        raise Unreachable("%s answered HTTP %d and not the lease protocol; is endpoint_url right?" % (self.url, status), status=status)
+
+    def _field(self, answer, name):  # type: (Dict[str, Any], str) -> Any
+        if name not in answer:
+            raise Unreachable("the answer of %s lacks %r; is it a lease endpoint of this version?" % (self.url, name))
+        return answer[name]
+
+
+def _address(url):  # type: (str) -> str
+    """Scheme, host and port: paths and queries only make the sentence longer."""
+    parts = urllib.parse.urlsplit(url)
+    return "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2])
+
+
+def _cause(problem, timeout, ca_file):  # type: (BaseException, float, Optional[str]) -> str
+    reason = getattr(problem, "reason", None) or problem
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        trusted = ca_file or "the system's certificates"
+        return "its certificate is not trusted by %s (%s); set endpoint_ca_file to the CA that signed it" % (trusted, reason.verify_message)
+    if isinstance(reason, (socket.timeout, TimeoutError)):
+        return "it stayed silent for %g s; raise endpoint_timeout or look at the endpoint" % timeout
+    if isinstance(reason, ConnectionRefusedError):
+        return "connection refused; is the endpoint running there?"
+    return str(reason)
