@@ -24,9 +24,12 @@ description:
     the work in a C(block) with C(ignore_unreachable), the return of the turn in its C(always).
 options:
   state:
-    description: Take the turn or give it back.
+    description:
+      - Take the turn or give it back.
+      - V(close) belongs at the very end of a run, for C(localhost). It takes this run's pins off applications of which every machine
+        is done (an earlier execution may have died before it could), and tells how everything stands.
     type: str
-    choices: [take, give]
+    choices: [take, give, close]
     required: true
   proof:
     description:
@@ -75,7 +78,7 @@ EXAMPLES = r"""
 RETURN = r"""
 turn:
   description: What became of the turn.
-  returned: always
+  returned: when O(state) is V(take) or V(give)
   type: str
   sample: go
   choices: [go, done, failed, halted]
@@ -88,13 +91,18 @@ run:
   returned: always
   type: str
 applications:
-  description: Applications of this machine with what is known of their pin.
+  description: Applications of this machine (of the run, when O(state=close)) with what is known of their pin.
   returned: always
   type: dict
-  sample: {db: {pinned: true, holder: db/1, term: 4, leadership_changes: 0}}
+  sample: {db: {state: pinned, holder: db/1, term: 4, leadership_changes: 0, why: ""}}
+machines:
+  description: How every machine of the run stands. One of C(pending), C(waiting), C(running), C(done), C(failed), C(halted), and why.
+  returned: when O(state=close)
+  type: dict
+  sample: {m1: {state: done, why: ""}}
 unpinned:
-  description: Applications this turn was the last of, with the number of leadership changes while they were pinned.
-  returned: when O(state=give)
+  description: Applications that were unpinned, with the number of leadership changes while they were pinned.
+  returned: when O(state) is V(give) or V(close)
   type: dict
   sample: {db: 0}
 spec:

@@ -38,16 +38,13 @@ options:
     type: str
     choices: [upgrade, rollback]
     default: upgrade
-  machines:
+  scope:
     description:
-      - Only these inventory hosts go. All machines of all applications when not given.
-      - A host that carries no application may be named too, it goes without waiting for anybody.
+      - Who goes. Names of machines and applications, or C(all). The rules of every application still count.
+      - A machine that carries no application may be named too, it goes without waiting for anybody.
     type: list
     elements: str
-  only_applications:
-    description: Only the machines of these applications go. All of their rules and those of their neighbours still count.
-    type: list
-    elements: str
+    default: [all]
   pin:
     description: Whether leadership is frozen while machines go. Without it a change of leader is merely counted.
     type: bool

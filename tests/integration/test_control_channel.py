@@ -1,0 +1,256 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real sshd on loopback, as whoever runs the tests, with a real Unix socket behind it."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import json
+import os
+import pathlib
+import shutil
+import socket
+import socketserver
+import subprocess
+import tempfile
+import threading
+import time
+
+import pytest
+
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _control_channel as channels
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._conversation import Conversation
+
+SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
+pytestmark = pytest.mark.skipif(SSHD is None, reason="there is no sshd; make system installs it")
+OVER_SSH = pytest.mark.parametrize("transport", ["paramiko", "openssh"])
+
+
+class Echo(socketserver.StreamRequestHandler):
+    """Stands in for a watcher: answers every line with its number and what it heard."""
+
+    def handle(self):
+        for number, line in enumerate(self.rfile, 1):
+            self.wfile.write(json.dumps({"v": 1, "ok": True, "number": number, "heard": json.loads(line)}).encode() + b"\n")
+
+
+class Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+
+class Sshd:
+    """An sshd of our own: its own host key, its own authorized key, its own port."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        for name in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True)
+        shutil.copy(directory / "user.pub", directory / "authorized_keys")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        options = {
+            "Port": self.port, "ListenAddress": "127.0.0.1", "HostKey": directory / "host", "AuthorizedKeysFile": directory / "authorized_keys",
+            "PidFile": "none", "StrictModes": "no", "UsePAM": "no", "PasswordAuthentication": "no", "PermitRootLogin": "prohibit-password",
+        }
+        (directory / "config").write_text("".join("%s %s\n" % option for option in options.items()))
+        self.known(directory / "host.pub")
+        self.process = None
+        self.start()
+
+    def known(self, public_key):
+        key = " ".join(public_key.read_text().split()[:2])
+        (self.directory / "known_hosts").write_text("[127.0.0.1]:%d %s\n" % (self.port, key))
+
+    def start(self):
+        if os.geteuid() == 0:
+            os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # without it sshd will not start as root
+        self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(self.directory / "config")], stderr=subprocess.DEVNULL, start_new_session=True)
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+        raise AssertionError("sshd did not come up")
+
+    def stop(self):
+        """Ends the listener and every session, as a reboot does."""
+        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], stdout=subprocess.PIPE, check=False).stdout.split()
+        for pid in children:
+            subprocess.run(["kill", "-9", pid.decode()], check=False)
+        self.process.kill()
+        self.process.wait()
+
+    def target(self, **changes):
+        known = ("-o", "UserKnownHostsFile=%s" % (self.directory / "known_hosts"), "-F", "none")
+        target = channels.Target(
+            "m1", "127.0.0.1", port=self.port, user=getpass.getuser(), key_file=str(self.directory / "user"), ssh_args=known, timeout=10)
+        return dataclasses.replace(target, **changes)
+
+
+@pytest.fixture(scope="module")
+def room():
+    """A short path: sockets cannot have long ones."""
+    with tempfile.TemporaryDirectory(prefix="cc-", dir="/tmp") as directory:
+        yield pathlib.Path(directory)
+
+
+@pytest.fixture(scope="module")
+def sshd(room):
+    daemon = Sshd(room)
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture(scope="module")
+def path(room):
+    server = Server(str(room / "control.sock"), Echo)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield str(room / "control.sock")
+    server.shutdown()
+    server.server_close()
+
+
+def say(link, path, message="hello"):
+    channel = link.open(path)
+    try:
+        channel.send(json.dumps(message).encode() + b"\n")
+        return json.loads(channel.readline(10))
+    finally:
+        channel.close()
+
+
+@OVER_SSH
+def test_lines_go_to_the_socket_and_back(sshd, path, transport):
+    link = channels.connect(sshd.target(), transport)
+    try:
+        assert say(link, path, "once") == {"v": 1, "ok": True, "number": 1, "heard": "once"}
+        assert say(link, path, "again")["heard"] == "again", "one link carries many conversations"
+    finally:
+        link.close()
+
+
+@OVER_SSH
+def test_a_long_answer_arrives_whole(sshd, path, transport):
+    link = channels.connect(sshd.target(), transport)
+    try:
+        assert say(link, path, "x" * 60000)["heard"] == "x" * 60000
+    finally:
+        link.close()
+
+
+@OVER_SSH
+def test_silence_is_no_answer_and_no_error(sshd, path, transport):
+    link = channels.connect(sshd.target(), transport)
+    channel = link.open(path)
+    try:
+        assert channel.readline(0.2) is None
+        channel.send(b'"still there"\n')
+        assert json.loads(channel.readline(10))["heard"] == "still there"
+    finally:
+        channel.close()
+        link.close()
+
+
+@OVER_SSH
+def test_a_socket_that_nobody_serves_is_no_watcher(sshd, room, transport):
+    link = channels.connect(sshd.target(), transport)
+    try:
+        with pytest.raises(channels.NoWatcher, match="m1: n"):
+            say(link, str(room / "nobody.sock"))
+    finally:
+        link.close()
+
+
+@OVER_SSH
+def test_an_unknown_host_key_is_untrusted(sshd, path, transport, tmp_path):
+    elsewhere = ("-o", "UserKnownHostsFile=%s" % (tmp_path / "empty"), "-F", "none")
+    with pytest.raises(channels.Untrusted, match="known_hosts"):
+        say(channels.connect(sshd.target(ssh_args=elsewhere), transport), path)
+
+
+@OVER_SSH
+def test_a_changed_host_key_is_untrusted(sshd, path, transport):
+    sshd.known(sshd.directory / "user.pub")
+    try:
+        with pytest.raises(channels.Untrusted):
+            say(channels.connect(sshd.target(), transport), path)
+    finally:
+        sshd.known(sshd.directory / "host.pub")
+
+
+@OVER_SSH
+def test_host_key_checking_can_be_turned_off(sshd, path, transport, tmp_path):
+    elsewhere = ("-o", "UserKnownHostsFile=%s" % (tmp_path / "empty"), "-F", "none")
+    link = channels.connect(sshd.target(ssh_args=elsewhere, host_key_checking=False), transport)
+    try:
+        assert say(link, path)["ok"]
+    finally:
+        link.close()
+
+
+@OVER_SSH
+def test_a_wrong_key_is_denied(sshd, path, transport, tmp_path):
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "stranger")], check=True)
+    target = sshd.target(key_file=str(tmp_path / "stranger"), ssh_args=sshd.target().ssh_args + ("-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"))
+    with pytest.raises(channels.Denied):
+        say(channels.connect(target, transport), path)
+
+
+@OVER_SSH
+def test_a_closed_port_is_unreachable(sshd, path, transport):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with pytest.raises(channels.Unreachable, match="m1 does not answer by SSH"):
+            say(channels.connect(sshd.target(port=free.getsockname()[1]), transport), path)
+
+
+@OVER_SSH
+def test_a_path_that_is_too_long_is_told_before_anything_is_sent(sshd, transport):
+    link = channels.connect(sshd.target(), transport)
+    try:
+        with pytest.raises(channels.Invalid, match="107 are possible"):
+            link.open("/run/" + "x" * 200)
+    finally:
+        link.close()
+
+
+def test_auto_takes_openssh_where_the_configuration_asks_for_a_proxy(sshd, path):
+    through = sshd.target().ssh_args + ("-o", "ProxyCommand=nc 127.0.0.1 %d" % sshd.port)
+    link = channels.connect(sshd.target(ssh_args=through), "auto")
+    try:
+        assert isinstance(link, channels.OpensshLink)
+    finally:
+        link.close()
+
+
+def test_auto_takes_paramiko_where_it_can(sshd, path):
+    link = channels.connect(sshd.target(), "auto")
+    try:
+        assert isinstance(link, channels.ParamikoLink)
+        assert say(link, path)["ok"]
+    finally:
+        link.close()
+
+
+def test_the_socket_itself_serves_a_local_connection(path):
+    link = channels.connect(channels.Target("m1", "localhost"), "local")
+    assert say(link, path, "here")["heard"] == "here"
+
+
+@OVER_SSH
+def test_a_conversation_survives_that_sshd_goes_and_comes_back(sshd, path, transport):
+    notes = []
+    conversation = Conversation("m1", lambda: channels.connect(sshd.target(), transport), path, patience=30, note=notes.append)
+    try:
+        assert conversation.ask("upgrade", time.monotonic() + 30, request_id="r1")["heard"]["request_id"] == "r1"
+        sshd.stop()
+        back = threading.Timer(1.0, sshd.start)
+        back.start()
+        assert conversation.ask("upgrade", time.monotonic() + 30, request_id="r1")["heard"]["request_id"] == "r1"
+        back.join()
+        assert notes and "Trying again" in notes[0]
+    finally:
+        conversation.close()
