@@ -1,0 +1,11 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m lease_endpoint`: the command line."""
+
+from __future__ import annotations
+
+from lease_endpoint.cli import app
+
+if __name__ == "__main__":
+    app(prog_name="lease_endpoint")

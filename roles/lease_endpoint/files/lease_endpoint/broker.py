@@ -1,0 +1,223 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs of the endpoint. Each is one transaction: settle what is due, decide on what was read, write, build the answer, sync.
+
+The answer is built inside the transaction, so that nobody is told of a state that is not on disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Callable, Iterator, Optional, Sequence
+
+from lease_endpoint import pins as pinning
+from lease_endpoint.clock import Clock
+from lease_endpoint.errors import LeaseError, NoLeader, Pinned, Stopping
+from lease_endpoint.ledger.sqlite import Book, Ledger
+from lease_endpoint.providers import PROVIDERS
+from lease_endpoint.providers.native import names
+from lease_endpoint.records import Entry, Lease
+from lease_endpoint.rights import Caller
+from lease_endpoint.views import View
+
+log = logging.getLogger("lease_endpoint.audit")
+
+
+class Moment:
+    """One open transaction with its time. What is said here is told to the history and, once durable, to the log."""
+
+    def __init__(self, book: Book, now: float, wall: float) -> None:
+        self.book, self.now, self.wall = book, now, round(wall, 3)
+        self.view = View(book, now, wall)
+        self.said: list[Entry] = []
+
+    def say(self, identity: str, verb: str, application: str, msg: str) -> None:
+        entry = Entry(self.wall, identity, verb, application, msg)
+        self.book.put(entry)
+        self.said.append(entry)
+
+    def lease(self, application: str) -> Lease:
+        """The lease, or the empty one that nobody has ever held."""
+        return self.book.lease(application) or Lease(application)
+
+    def known_lease(self, application: str) -> Lease:
+        lease = self.book.lease(application)
+        if lease is None:
+            raise NoLeader(f"{application} is not known here: no unit has ever claimed it")
+        return lease
+
+
+class Broker:
+    """All verbs; safe to call from many threads. `changed` is called after each change that the status page shows."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, changed: Callable[[], None] = lambda: None) -> None:
+        self._ledger = ledger
+        self.clock = clock
+        self._changed = changed
+        self._seen: dict[tuple[str, str], float] = {}  # when a unit last asked for the lease; only a transfer needs it, minutes suffice
+        self._lock = threading.RLock()
+        self.stopping = False
+        self._resume()
+
+    def _resume(self) -> None:
+        """After an outage every holder has one full duration, and every pinner a moment: none of them could renew."""
+        with self._write() as moment:
+            for lease in moment.book.leases():
+                if PROVIDERS[lease.provider].live(lease, moment.now):
+                    moment.book.put(PROVIDERS[lease.provider].thaw(lease, moment.now))
+            for pin in moment.book.pins():
+                moment.book.put(replace(pin, until=max(pin.until, moment.now + min(pin.duration, pinning.SESSION_TTL))))
+
+    @contextmanager
+    def _write(self, settle: bool = False) -> Iterator[Moment]:
+        if self.stopping:
+            raise Stopping("the endpoint is shutting down; try again in a moment")
+        with self._lock:
+            with self._ledger.write() as book:
+                moment = Moment(book, self.clock.now(), self.clock.wall())
+                if settle:
+                    pinning.lapse_due(moment)
+                yield moment
+                book.save_time(moment.now)
+        for entry in moment.said:
+            log.info("%s %s: %s", entry.identity, entry.verb, entry.msg)
+        self._changed()
+
+    @contextmanager
+    def _read(self) -> Iterator[Moment]:
+        with self._lock:
+            self.settle()  # a pin past its deadline is never shown as living
+            with self._ledger.read() as book:
+                yield Moment(book, self.clock.now(), self.clock.wall())
+
+    def settle(self) -> Optional[float]:
+        """Let the pins lapse whose deadline has passed, durably. Answers the seconds until the next deadline, if there is one."""
+        with self._lock:
+            with self._ledger.read() as book:
+                deadline = book.next_deadline()
+            if deadline is not None and deadline <= self.clock.now() and not self.stopping:
+                with self._write(settle=True):
+                    pass
+                with self._ledger.read() as book:
+                    deadline = book.next_deadline()
+            return None if deadline is None else max(0.0, deadline - self.clock.now())
+
+    def save_time(self) -> None:
+        """Keep endpoint time, so that a crash gives back at most the seconds since the last call."""
+        with self._lock, self._ledger.write() as book:
+            book.save_time(self.clock.now())
+
+    # Leases
+
+    def claim(self, caller: Caller, application: str, holder: str, duration: float) -> dict[str, Any]:
+        caller.need_application("hold", application)
+        with self._lock:
+            self._seen[application, holder] = self.clock.now()
+            self._note(application, holder)
+            with self._write(settle=True) as moment:
+                before, pins = moment.lease(application), moment.book.pins(application)
+                after = PROVIDERS[before.provider].claim(before, pins, holder, duration, moment.now, moment.wall)
+                moment.book.put(after)
+                if after.term != before.term:
+                    moment.say(caller.identity, "claim", application, f"{holder} leads {application}, term {after.term}")
+                return moment.view.lease(after)
+
+    def _note(self, application: str, unit: str) -> None:
+        """Remember for good that this unit takes part in the election, also when it is about to be denied."""
+        with self._ledger.read() as book:
+            if unit in book.units(application):
+                return
+        with self._write() as moment:
+            moment.book.note_unit(application, unit)
+
+    def renew(self, caller: Caller, application: str, holder: str, term: int, duration: float) -> dict[str, Any]:
+        caller.need_application("hold", application)
+        with self._write(settle=True) as moment:
+            before, pins = moment.lease(application), moment.book.pins(application)
+            after = PROVIDERS[before.provider].renew(before, pins, holder, term, duration, moment.now, moment.wall)
+            moment.book.put(after)
+            return moment.view.lease(after)
+
+    def resign(self, caller: Caller, application: str, holder: str, term: int) -> dict[str, Any]:
+        caller.need_application("hold", application)
+        with self._write(settle=True) as moment:
+            before, pins = moment.lease(application), moment.book.pins(application)
+            after = PROVIDERS[before.provider].resign(before, pins, holder, term, moment.now)
+            moment.book.put(after)
+            moment.say(caller.identity, "resign", application, f"{holder} gave up {application}, term {term}")
+            return moment.view.lease(after)
+
+    def leases(self, applications: Optional[Sequence[str]] = None) -> dict[str, Any]:
+        with self._read() as moment:
+            if applications is None:
+                return {"leases": [moment.view.lease(lease) for lease in moment.book.leases()], "unknown": []}
+            found = {name: moment.book.lease(name) for name in applications}
+            return {"leases": [moment.view.lease(lease) for lease in found.values() if lease], "unknown": [name for name, lease in found.items() if not lease]}
+
+    def transfer(self, caller: Caller, application: str, to: str, reason: str, run: Optional[str] = None,
+                 term: Optional[int] = None, revision: Optional[int] = None) -> dict[str, Any]:
+        """Leadership goes to `to` under a new term. While pinned only the one pinner that there is may do it; its pin goes along."""
+        caller.need_application("pin", application)
+        with self._write(settle=True) as moment:
+            before, pins = moment.known_lease(application), moment.book.pins(application)
+            pinning.decided_on(before, term, revision)
+            own = f"{caller.identity}/{run}"
+            others = [pin for pin in pins if pin.pinner != own]
+            if others:
+                raise Pinned(f"{application} is pinned by {', '.join(names(others))}: it stays with {before.holder}", pinners=names(others))
+            provider = PROVIDERS[before.provider]
+            if before.holder != to or not provider.held(before, pins, moment.now):
+                provider.candidate(application, to, moment.book.units(application), self._seen.get((application, to)), moment.now, before.duration)
+            after = provider.transfer(before, pins, to, moment.now)
+            if after != before:
+                moment.book.put(after)
+                for pin in pins:
+                    moment.book.put(replace(pin, holder=after.holder, term=after.term))
+                moment.say(caller.identity, "transfer", application, f"{application} goes from {before.holder} to {to}, term {after.term}: {reason}")
+            return moment.view.lease(after)
+
+    # Pins
+
+    def pin(self, caller: Caller, items: Sequence[dict[str, Any]], wish: pinning.Wish) -> list[dict[str, Any]]:
+        """Returns when the pins are durable. Repeating it renews them. Others' pins stay. What fails is named, the rest is kept."""
+        caller.need("pin")
+        return self._each(items, lambda moment, item: pinning.pin(moment, caller, item, wish))
+
+    def unpin(self, caller: Caller, items: Sequence[dict[str, Any]], pinner: str, reason: str) -> list[dict[str, Any]]:
+        """Removes this pinner's pins and no others. Another's pins need the right admin."""
+        caller.need("pin" if pinner.partition("/")[0] == caller.identity else "admin")
+        return self._each(items, lambda moment, item: pinning.unpin(moment, caller, item["application"], pinner, reason))
+
+    def clear_halt(self, caller: Caller, items: Sequence[dict[str, Any]], reason: str) -> list[dict[str, Any]]:
+        caller.need("admin")
+        return self._each(items, lambda moment, item: pinning.clear_halt(moment, caller, item["application"], reason))
+
+    def _each(self, items: Sequence[dict[str, Any]], work: Callable[[Moment, dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """`work` raises before it writes, so a refused item leaves nothing behind in the transaction of the others."""
+        results: list[dict[str, Any]] = []
+        with self._write(settle=True) as moment:
+            for item in items:
+                application = item["application"]
+                try:
+                    changed = work(moment, item)
+                except LeaseError as refusal:
+                    results.append({"application": application, "ok": False, **refusal.body()})
+                else:
+                    results.append({"application": application, "ok": True, "changed": changed, "lease": moment.view.lease(moment.lease(application))})
+        return results
+
+    def pins(self) -> dict[str, Any]:
+        with self._read() as moment:
+            return moment.view.pins()
+
+    def history(self, application: Optional[str], limit: int) -> list[dict[str, Any]]:
+        with self._read() as moment:
+            return moment.view.history(application, limit)
+
+    def everything(self) -> dict[str, Any]:
+        with self._read() as moment:
+            return moment.view.everything()

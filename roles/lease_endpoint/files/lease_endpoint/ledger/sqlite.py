@@ -1,0 +1,182 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The embedded ledger: one SQLite file, written ahead and synced before anybody gets an answer."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Iterable, Iterator, Optional, Type, TypeVar
+
+from lease_endpoint.errors import NotDurable
+from lease_endpoint.records import Entry, Halt, Lease, Pin, Tombstone
+
+Row = TypeVar("Row", Lease, Pin, Halt, Tombstone, Entry)
+
+FORMAT = 1
+HISTORY_KEPT = 10_000  # a year of busy upgrades, a few megabytes
+TOMBSTONES_KEPT = 500
+
+SCHEMA = """
+CREATE TABLE lease (application TEXT PRIMARY KEY, provider TEXT NOT NULL, holder TEXT, term INTEGER NOT NULL, revision INTEGER NOT NULL,
+    duration REAL NOT NULL, expires REAL, renewed_at REAL, handover_from TEXT, handover_until REAL) STRICT;
+CREATE TABLE pin (application TEXT NOT NULL REFERENCES lease, pinner TEXT NOT NULL, identity TEXT NOT NULL, run TEXT NOT NULL, reason TEXT NOT NULL,
+    since REAL NOT NULL, duration REAL NOT NULL, until REAL NOT NULL, holder TEXT, term INTEGER NOT NULL, session TEXT, session_seen REAL,
+    PRIMARY KEY (application, pinner)) STRICT;
+CREATE TABLE halt (application TEXT PRIMARY KEY REFERENCES lease, since REAL NOT NULL, reason TEXT NOT NULL, pinner TEXT NOT NULL) STRICT;
+CREATE TABLE tombstone (application TEXT NOT NULL, pinner TEXT NOT NULL, lapsed_at REAL NOT NULL, reason TEXT NOT NULL) STRICT;
+CREATE TABLE entry (at REAL NOT NULL, identity TEXT NOT NULL, verb TEXT NOT NULL, application TEXT NOT NULL, msg TEXT NOT NULL) STRICT;
+CREATE TABLE unit (application TEXT NOT NULL, unit TEXT NOT NULL, PRIMARY KEY (application, unit)) STRICT;
+CREATE TABLE token (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, hash TEXT NOT NULL, scopes TEXT NOT NULL, applications TEXT, created_at REAL NOT NULL) STRICT;
+CREATE TABLE time (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), now REAL NOT NULL) STRICT;
+INSERT INTO time VALUES (1, 0.0);
+"""
+
+
+class Book:
+    """The open ledger inside one transaction; everything seen and written here happens at one moment, or not at all."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def _all(self, kind: Type[Row], rest: str = "", args: Iterable[Any] = ()) -> list[Row]:
+        names = ", ".join(f.name for f in fields(kind))
+        return [kind(*row) for row in self._db.execute(f"SELECT {names} FROM {kind.__name__.lower()} {rest}", tuple(args))]
+
+    def _put(self, row: Lease | Pin | Halt | Tombstone | Entry) -> None:
+        values = asdict(row)
+        marks = ", ".join("?" * len(values))
+        self._db.execute(f"INSERT OR REPLACE INTO {type(row).__name__.lower()} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+
+    put = _put
+
+    def lease(self, application: str) -> Optional[Lease]:
+        found = self._all(Lease, "WHERE application = ?", [application])
+        return found[0] if found else None
+
+    def leases(self) -> list[Lease]:
+        return self._all(Lease, "ORDER BY application")
+
+    def pins(self, application: Optional[str] = None) -> list[Pin]:
+        if application is None:
+            return self._all(Pin, "ORDER BY application, since, pinner")
+        return self._all(Pin, "WHERE application = ? ORDER BY since, pinner", [application])
+
+    def pins_due(self, now: float) -> list[Pin]:
+        return self._all(Pin, "WHERE until <= ? ORDER BY until", [now])
+
+    def drop_pin(self, pin: Pin) -> None:
+        self._db.execute("DELETE FROM pin WHERE application = ? AND pinner = ?", (pin.application, pin.pinner))
+
+    def next_deadline(self) -> Optional[float]:
+        return self._db.execute("SELECT min(until) FROM pin").fetchone()[0]
+
+    def halt(self, application: str) -> Optional[Halt]:
+        found = self._all(Halt, "WHERE application = ?", [application])
+        return found[0] if found else None
+
+    def halts(self) -> list[Halt]:
+        return self._all(Halt, "ORDER BY application")
+
+    def drop_halt(self, application: str) -> None:
+        self._db.execute("DELETE FROM halt WHERE application = ?", (application,))
+
+    def tombstones(self) -> list[Tombstone]:
+        return self._all(Tombstone, "ORDER BY rowid DESC")
+
+    def history(self, application: Optional[str] = None, limit: int = 100) -> list[Entry]:
+        if application is None:
+            return self._all(Entry, "ORDER BY rowid DESC LIMIT ?", [limit])
+        return self._all(Entry, "WHERE application = ? ORDER BY rowid DESC LIMIT ?", [application, limit])
+
+    def units(self, application: str) -> list[str]:
+        return [row[0] for row in self._db.execute("SELECT unit FROM unit WHERE application = ? ORDER BY unit", (application,))]
+
+    def note_unit(self, application: str, unit: str) -> None:
+        self._db.execute("INSERT OR IGNORE INTO unit VALUES (?, ?)", (application, unit))
+
+    def time(self) -> float:
+        return self._db.execute("SELECT now FROM time").fetchone()[0]
+
+    def save_time(self, now: float) -> None:
+        self._db.execute("UPDATE time SET now = max(now, ?)", (now,))
+
+    def tidy(self) -> None:
+        """Forget the oldest history; pins, halts and terms are never forgotten."""
+        for table, kept in (("entry", HISTORY_KEPT), ("tombstone", TOMBSTONES_KEPT)):
+            self._db.execute(f"DELETE FROM {table} WHERE rowid <= (SELECT max(rowid) - ? FROM {table})", (kept,))
+
+    def token(self, token_id: str) -> Optional[tuple[str, str, str, Optional[str]]]:
+        """(name, hash, scopes, applications) of one token."""
+        return self._db.execute("SELECT name, hash, scopes, applications FROM token WHERE id = ?", (token_id,)).fetchone()
+
+    def tokens(self) -> list[tuple[str, str, Optional[str], float]]:
+        """(name, scopes, applications, created_at) of all tokens."""
+        return self._db.execute("SELECT name, scopes, applications, created_at FROM token ORDER BY name").fetchall()
+
+    def add_token(self, token_id: str, name: str, digest: str, scopes: str, applications: Optional[str], created_at: float) -> None:
+        self._db.execute("INSERT INTO token VALUES (?, ?, ?, ?, ?, ?)", (token_id, name, digest, scopes, applications, created_at))
+
+    def drop_token(self, name: str) -> bool:
+        return self._db.execute("DELETE FROM token WHERE name = ?", (name,)).rowcount > 0
+
+
+class Ledger:
+    """One connection, one writer at a time. Any trouble with the file is NotDurable: an error, never an empty answer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        with self._trouble("opened"):
+            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")  # in WAL mode only FULL syncs before COMMIT returns
+            self._db.execute("PRAGMA foreign_keys = ON")
+        with self.write() as book:
+            found = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if found == 0:
+                for statement in SCHEMA.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {FORMAT}")
+            elif found != FORMAT:
+                raise NotDurable(f"the ledger {path} has format {found}, this endpoint knows format {FORMAT}; install the endpoint that wrote it")
+            book.tidy()
+
+    @contextmanager
+    def _trouble(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as cause:
+            raise NotDurable(f"the ledger {self.path} could not be {verb}: {cause}; nothing was changed. Check its disk, then retry") from cause
+
+    @contextmanager
+    def write(self) -> Iterator[Book]:
+        """A transaction. It is on disk when the block is left; when the block raises, nothing was changed."""
+        with self._lock, self._trouble("written"):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield Book(self._db)
+                self._db.execute("COMMIT")
+            finally:
+                # After an error SQLite may have rolled back by itself already.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def read(self) -> Iterator[Book]:
+        """What is there at one moment."""
+        with self._lock, self._trouble("read"):
+            self._db.execute("BEGIN")
+            try:
+                yield Book(self._db)
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()

@@ -1,0 +1,126 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pins: what a pinner may do, and what happens when it is not heard of until its deadline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Optional
+
+from lease_endpoint.errors import Halted, NoLeader, Pinned, Stale
+from lease_endpoint.providers import PROVIDERS
+from lease_endpoint.providers.native import names
+from lease_endpoint.records import Halt, Lease, Pin, Tombstone
+from lease_endpoint.rights import Caller
+
+if TYPE_CHECKING:
+    from lease_endpoint.broker import Moment
+
+SHORTEST, LONGEST = 5.0, 7 * 86400.0  # a pin is renewed every few seconds; a week covers an operator's own
+SESSION_TTL = 60.0  # a controller speaks every 20 s while it lives; three silences mean it is gone
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What one pin request says for all its applications."""
+
+    run: str
+    reason: str
+    duration: float
+    session: Optional[str] = None
+    exclusive: bool = False
+    allow_no_leader: bool = False
+
+
+def decided_on(lease: Lease, term: Optional[int], revision: Optional[int]) -> None:
+    """Compare, then set: raises Stale when the caller decided on something older than `lease`."""
+    for word, read, current in (("term", term, lease.term), ("revision", revision, lease.revision)):
+        if read is not None and read != current:
+            raise Stale(f"{lease.application} is at {word} {current}, you decided on {word} {read}; read it again", term=lease.term, revision=lease.revision)
+
+
+def pin(moment: Moment, caller: Caller, item: dict[str, Any], wish: Wish) -> bool:
+    """Whether the pin is new; an old one is renewed. Raises before anything is written."""
+    application = item["application"]
+    caller.need_application("pin", application)
+    lease, pins = moment.lease(application), moment.book.pins(application)
+    decided_on(lease, item.get("term"), item.get("revision"))
+    pinner = f"{caller.identity}/{wish.run}"
+    own = next((pin for pin in pins if pin.pinner == pinner), None)
+    if wish.exclusive:
+        _alone(moment, application, pins, own, wish)
+    until = moment.now + wish.duration
+    seen = {"session": wish.session, "session_seen": moment.now} if wish.session else {}
+    if own is not None:
+        moment.book.put(replace(own, reason=wish.reason, duration=wish.duration, until=max(own.until, until), **seen))
+        return False
+
+    halt = moment.book.halt(application)
+    if halt is not None:
+        raise Halted(f"{application} is halted since the pin of {halt.pinner} lapsed ({halt.reason}); a person must look and clear it", pinner=halt.pinner)
+    provider = PROVIDERS[lease.provider]
+    if not provider.live(lease, moment.now) and not wish.allow_no_leader:
+        if lease.holder is not None and pins:
+            raise NoLeader(f"the leader of {application}, {lease.holder}, has not renewed in time; bring it back first")
+        raise NoLeader(f"{application} has no leader at present; start its units first, then try again")
+    holder = lease.holder if provider.held(lease, pins, moment.now) else None
+    moment.book.put(replace(lease, holder=holder, revision=lease.revision + 1))
+    moment.book.put(Pin(application, pinner, caller.identity, wish.run, wish.reason, moment.wall, wish.duration, until, holder, lease.term, **seen))
+    moment.say(caller.identity, "pin", application, f"{pinner} pinned {application} with {holder or 'no leader'}, term {lease.term}: {wish.reason}")
+    return True
+
+
+def _alone(moment: Moment, application: str, pins: list[Pin], own: Optional[Pin], wish: Wish) -> None:
+    others = [pin for pin in pins if pin is not own]
+    if others:
+        raise Pinned(f"{application} is pinned by {', '.join(names(others))}; wait for it or ask its owner", pinners=names(others))
+    if own is None or own.session is None or own.session == wish.session or own.session_seen is None:
+        return
+    silence = moment.now - own.session_seen
+    if silence < SESSION_TTL:
+        raise Pinned(
+            f"run {own.run} on {application} is still driven by session {own.session}, heard {silence:.0f} s ago; "
+            f"let it end, or stop it and try again {SESSION_TTL - silence:.0f} s from now", pinners=[own.pinner], session=own.session)
+
+
+def unpin(moment: Moment, caller: Caller, application: str, pinner: str, reason: str) -> bool:
+    """Whether there was such a pin. The last pin gives the holder one full duration from now."""
+    caller.need_application("pin", application)
+    found = next((pin for pin in moment.book.pins(application) if pin.pinner == pinner), None)
+    if found is None:
+        return False
+    _remove(moment, found)
+    why = f": {reason}" if reason else ""
+    moment.say(caller.identity, "unpin", application, f"{pinner} no longer pins {application}{why}")
+    return True
+
+
+def _remove(moment: Moment, gone: Pin) -> None:
+    moment.book.drop_pin(gone)
+    lease = moment.lease(gone.application)
+    if not moment.book.pins(gone.application):
+        lease = PROVIDERS[lease.provider].thaw(lease, moment.now)
+    moment.book.put(replace(lease, revision=lease.revision + 1))
+
+
+def lapse_due(moment: Moment) -> None:
+    """Every pin past its deadline is released as by unpin, leaves a tombstone, and halts its application."""
+    for pin in moment.book.pins_due(moment.now):
+        _remove(moment, pin)
+        moment.book.put(Tombstone(pin.application, pin.pinner, moment.wall, pin.reason))
+        if moment.book.halt(pin.application) is None:
+            moment.book.put(Halt(pin.application, moment.wall, pin.reason, pin.pinner))
+        moment.say("endpoint", "lapse", pin.application, f"the pin of {pin.pinner} on {pin.application} reached its deadline unrenewed; {pin.application} is halted")
+
+
+def clear_halt(moment: Moment, caller: Caller, application: str, reason: str) -> bool:
+    """Whether there was a halt."""
+    caller.need_application("admin", application)
+    if moment.book.halt(application) is None:
+        return False
+    moment.book.drop_halt(application)
+    lease = moment.lease(application)
+    moment.book.put(replace(lease, revision=lease.revision + 1))
+    moment.say(caller.identity, "clear-halt", application, f"{application} is no longer halted: {reason}")
+    return True

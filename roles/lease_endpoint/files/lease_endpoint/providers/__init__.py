@@ -1,0 +1,10 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How leadership of an application is read, frozen and thawed: one file per provider, one line here."""
+
+from __future__ import annotations
+
+from lease_endpoint.providers.native import Native
+
+PROVIDERS = {"native": Native()}
