@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tells how a run ended, keeps it in a file, and fails when something is left to do. The module of the same name documents it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import tempfile
+import time
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _report
+
+# Where the watcher's last word about a host may be found: registered by the roles, newest kind first.
+REGISTERED = ("__status_answer", "__series_rollback_outcome", "__series_upgrade_outcome")
+display = Display()
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        dummy, options = self.validate_argument_spec(
+            {
+                "about": {"type": "str", "choices": ["run", "fleet"], "default": "run"},
+                "outcome": {"type": "dict", "default": {}},
+                "leases": {"type": "list", "elements": "dict"},
+                "directory": {"type": "path", "default": "series_upgrade_reports"},
+            }
+        )
+        if options["about"] == "fleet":
+            hosts = [host for host in variables["groups"]["all"] if any(name in variables["hostvars"][host] for name in REGISTERED)]
+            text = _report.text_of_fleet(options["leases"], {host: _last_word(variables, host) for host in hosts}, time.time())
+            display.display(text)
+            return {"changed": False, "text": text}
+        return self._run_report(options, variables)
+
+    def _run_report(self, options: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        plan = variables["hostvars"]["localhost"].get("series_upgrade_plan")
+        if not plan:
+            return {"failed": True, "msg": "There is no plan to report on; run upgrade_plan before upgrade_report, in the same playbook."}
+        hosts = [*plan["hosts"], *plan["skipped"], *plan["failed"]]
+        report = _report.of_run(plan, options["outcome"], {host: _last_word(variables, host) for host in hosts}, time.time())
+        path = pathlib.Path(options["directory"]).absolute() / _report.file_name(report)
+        written = not self._task.check_mode
+        if written:
+            write(path, json.dumps(report, indent=2) + "\n")
+        page = variables.get("lease_endpoint_url") or os.environ.get("LEASE_ENDPOINT_URL")
+        text = _report.text_of_run(report, str(path) if written else None, self._templar.template(page) if page else None)
+        display.display(text)
+        result = {"changed": written, "report": report, "text": text, "path": str(path)}
+        if self._task.check_mode:
+            return result
+        if not report["succeeded"]:
+            result.update(failed=True, msg="Run %s is not finished. %s" % (report["run"], " ".join(report["next"])))
+        return result
+
+
+def _last_word(variables: dict[str, t.Any], host: str) -> dict[str, t.Any]:
+    """What the host's watcher said last: {"status", "msg"}, either may be missing."""
+    mine = variables["hostvars"].get(host, {})
+    for name in REGISTERED:
+        if name in mine:
+            return {key: mine[name][key] for key in ("status", "msg") if mine[name].get(key)}
+    return {}
+
+
+def write(path: pathlib.Path, text: str) -> None:
+    """Whole or not at all: another program may be waiting for this file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".json")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    os.replace(name, path)

@@ -1,0 +1,156 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""
+What a person is told: how a run ended and what to do next, and how the fleet is right now.
+
+Private room of the collection, pure: plain values in, a value for the file and text for the screen out.
+"""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+Facts = t.Mapping[str, t.Any]
+
+# What a machine came to, in the operator's words.
+WORDS = {"done": "done", "failed": "FAILED", "halted": "did not go", "waiting": "did not go", "running": "UNKNOWN", "skipped": "skipped"}
+BACK = "ROLLED_BACK"
+
+
+def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float) -> dict[str, t.Any]:
+    """
+    The report of one execution of a run.
+
+    PLAN is the fact series_upgrade_plan; OUTCOME is what `turn: {state: close}` gave (empty when it could not be had); MACHINES maps
+    hosts to what their watcher said last ({"status", "msg"} or {}); NOW is the wall clock in seconds.
+    """
+    ends = {host: {"state": "skipped", "why": why} for host, why in plan.get("skipped", {}).items()}
+    ends.update({host: {"state": "failed", "why": why} for host, why in plan.get("failed", {}).items()})
+    ends.update({host: {"state": "running", "why": "nothing is known of its end"} for host in plan.get("hosts", [])})
+    for host, end in outcome.get("machines", {}).items():
+        if host not in plan.get("skipped", {}):
+            ends[host] = {"state": end.get("state", "running"), "why": end.get("why") or ""}
+    for host, end in ends.items():
+        status = machines.get(host, {}).get("status") or {}
+        end.update({key: status[key] for key in ("series", "upgrade_id") if status.get(key)})
+        if status.get("state"):
+            end["watcher"] = status["state"]
+            end["why"] = end["why"] or status.get("reason") or ""
+    applications = {name: dict(found) for name, found in outcome.get("applications", {}).items()}
+    report: dict[str, t.Any] = {
+        "run": plan["run"],
+        "session": plan.get("session"),
+        "purpose": plan.get("purpose", "upgrade"),
+        "target": plan.get("target"),
+        "plan": plan.get("hash"),
+        "finished": stamp(now),
+        "applications": applications,
+        "machines": ends,
+        "leadership_changes": {name: found.get("leadership_changes") for name, found in applications.items()},
+        "succeeded": all(end["state"] in ("done", "skipped") for end in ends.values()) and bool(outcome.get("applications") is not None),
+    }
+    report["succeeded"] = report["succeeded"] and not any(report["leadership_changes"].values())
+    report["next"] = next_steps(report)
+    return report
+
+
+def next_steps(report: Facts) -> list[str]:
+    """What the operator should do, most urgent first; empty when nothing is left to do."""
+    steps = []
+    playbook = {"upgrade": "upgrade_series.yml", "rollback": "rollback.yml"}[report["purpose"]]
+    for name, changes in report["leadership_changes"].items():
+        if changes:
+            steps.append("%s changed its leader %d times while pinned; look at its logs before anything else." % (name, changes))
+    for name, found in report["applications"].items():
+        if found.get("halted"):
+            steps.append("%s is halted (%s); when it is well, clear it: unpin.yml -e series_upgrade_clear_halts=%s" % (name, _why(found["halted"]), name))
+    unfinished = [host for host, end in report["machines"].items() if end["state"] not in ("done", "skipped")]
+    for host in unfinished:
+        end = report["machines"][host]
+        if report["purpose"] == "upgrade" and end.get("watcher") == BACK:
+            steps.append("%s went back to %s by itself; find out why, then run %s again." % (host, end.get("series", "its old series"), playbook))
+        elif end.get("watcher") == "HELD":
+            steps.append("%s waits for a person; see docs/runbook.md, \"By hand\"." % host)
+        elif end["state"] == "failed":
+            steps.append("%s has to be looked at: %s" % (host, end["why"] or "no reason was given"))
+    if unfinished and not any(playbook in step for step in steps):
+        steps.append("Then run %s again; it goes on where this run ended." % playbook)
+    return steps
+
+
+def text_of_run(report: Facts, path: str | None = None, page: str | None = None) -> str:
+    """The report for the screen, whole lines."""
+    way = {"upgrade": "to", "rollback": "back from"}[report["purpose"]]
+    lines = ["Run %s %s %s: %s" % (report["run"], way, report["target"], "finished" if report["succeeded"] else "NOT FINISHED")]
+    for name, found in report["applications"].items():
+        changes = found.get("leadership_changes")
+        pinned = ", still pinned" if found.get("pinned") else ""
+        halted = ", HALTED: %s" % _why(found["halted"]) if found.get("halted") else ""
+        known = "leadership changes while pinned: %s" % changes if changes is not None else "was not pinned"
+        lines.append("  %-12s %s%s%s" % (name, known, pinned, halted))
+    for host, end in report["machines"].items():
+        word = "rolled back" if end.get("watcher") == BACK and end["state"] == "failed" else WORDS.get(end["state"], end["state"])
+        lines.append("  %-12s %-11s %-9s %s" % (host, word, end.get("series", ""), end["why"]))
+    if report["next"]:
+        lines.append("What to do next:")
+        lines += ["  %d. %s" % (number, step) for number, step in enumerate(report["next"], 1)]
+    if path:
+        lines.append("Report: %s" % path)
+    if page:
+        lines.append("Status page: %s/" % page.rstrip("/"))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def text_of_fleet(leases: t.Sequence[Facts] | None, machines: Facts, now: float) -> str:
+    """
+    How everything is now. LEASES as the endpoint gives them, None when it could not be asked; MACHINES maps hosts to {"status"} or
+    {"msg"}: why it is not known.
+    """
+    lines = ["Applications"]
+    if leases is None:
+        lines.append("  not known, for the lease endpoint could not be asked")
+    for lease in sorted(leases or [], key=lambda lease: lease["application"]):
+        lines.append("  %-12s %-12s term %-4s %s" % (lease["application"], lease.get("holder") or "no leader", lease.get("term", 0), _holding(lease)))
+        for pin in lease.get("pins", []):
+            lines.append("  %-12s   pinned by %s until %s: %s" % ("", pin["pinner"], stamp(now + pin["until_in"]), pin.get("reason") or "no reason"))
+        if lease.get("halted"):
+            lines.append("  %-12s   HALTED since %s: %s" % ("", _since(lease["halted"]), _why(lease["halted"])))
+    if leases == []:
+        lines.append("  the lease endpoint knows none")
+    lines.append("Machines")
+    for host, found in sorted(machines.items()):
+        status = found.get("status")
+        if status:
+            left = status.get("grace_remaining")
+            more = "grace %d s" % left if status["state"] == "WATCHING" and left is not None else status.get("reason") or ""
+            lines.append("  %-12s %-12s %-9s %s" % (host, status["state"], status.get("series") or "", more))
+        else:
+            lines.append("  %-12s %-12s %-9s %s" % (host, "not known", "", found.get("msg") or "it was not asked"))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def file_name(report: Facts) -> str:
+    """RUN.json, and RUN-rollback.json for the way back. A run's name is the user's, so nothing in it may leave the directory."""
+    safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in report["run"]).lstrip(".") or "run"
+    return safe + ("" if report["purpose"] == "upgrade" else "-" + report["purpose"]) + ".json"
+
+
+def stamp(now: float) -> str:
+    return datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _holding(lease: Facts) -> str:
+    pins = len(lease.get("pins", []))
+    overdue = ", its holder has not renewed in time" if lease.get("overdue") else ""
+    return ("not pinned" if not pins else "pinned once" if pins == 1 else "pinned %d times" % pins) + overdue
+
+
+def _since(halted: t.Any) -> str:
+    since = halted.get("since") if isinstance(halted, t.Mapping) else None
+    return stamp(since) if isinstance(since, (int, float)) else str(since or "an unknown time")
+
+
+def _why(halted: t.Any) -> str:
+    return str(halted.get("reason") or "no reason") if isinstance(halted, t.Mapping) else str(halted)

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A report says how every machine ended, claims success only when all of it is known, and names the next step."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _report
+
+PLAN = {"run": "to-trixie", "session": "s", "purpose": "upgrade", "target": "trixie", "hash": "abc", "hosts": ["m2", "m1"], "skipped": {}, "failed": {}}
+DONE = {
+    "machines": {"m1": {"state": "done", "why": ""}, "m2": {"state": "done", "why": ""}},
+    "applications": {"db": {"pinned": False, "leadership_changes": 0, "halted": None}},
+}
+BACK = {
+    "machines": {"m1": {"state": "halted", "why": "db is halted, because m2 failed"}, "m2": {"state": "failed", "why": ""}},
+    "applications": {"db": {"pinned": True, "leadership_changes": 0, "halted": None}},
+}
+ROLLED_BACK = {"m2": {"status": {"state": "ROLLED_BACK", "series": "bookworm", "reason": "db/1 answers 503"}}}
+
+
+def made(outcome, machines=None, **plan):
+    return _report.of_run({**PLAN, **plan}, outcome, machines or {}, 0.0)
+
+
+def test_a_run_in_which_every_machine_is_done_succeeded_and_leaves_nothing_to_do():
+    report = made(DONE)
+    assert report["succeeded"] and report["next"] == []
+    assert "finished" in _report.text_of_run(report) and "leadership changes while pinned: 0" in _report.text_of_run(report)
+
+
+def test_a_run_whose_end_could_not_be_read_did_not_succeed():
+    report = made({})
+    assert not report["succeeded"]
+    assert {end["state"] for end in report["machines"].values()} == {"running"}
+
+
+def test_a_leader_that_changed_while_pinned_is_a_failure_even_when_every_machine_is_done():
+    report = made({**DONE, "applications": {"db": {"pinned": False, "leadership_changes": 1}}})
+    assert not report["succeeded"] and "changed its leader" in report["next"][0]
+
+
+def test_a_machine_that_went_back_is_named_with_its_reason_and_the_next_step():
+    report = made(BACK, ROLLED_BACK)
+    text = _report.text_of_run(report, "/reports/to-trixie.json", "http://127.0.0.1:8470")
+    assert report["machines"]["m2"]["why"] == "db/1 answers 503"
+    assert "m2 went back to bookworm by itself" in report["next"][0] and "upgrade_series.yml" in report["next"][0]
+    assert "rolled back" in text and "did not go" in text and "still pinned" in text
+    assert "/reports/to-trixie.json" in text and "http://127.0.0.1:8470/" in text
+
+
+def test_a_machine_that_failed_before_the_plan_is_told_with_its_problem():
+    report = made({**DONE, "machines": {}}, hosts=[], failed={"m3": "the disk has 10 MB free"})
+    assert not report["succeeded"] and any("the disk has 10 MB free" in step for step in report["next"])
+
+
+def test_machines_that_were_skipped_do_not_spoil_the_run():
+    report = made({"machines": {}, "applications": {}}, hosts=[], skipped={"m1": "is already on trixie"})
+    assert report["succeeded"] and "is already on trixie" in _report.text_of_run(report)
+
+
+def test_a_halted_application_is_told_with_what_clears_it():
+    report = made({**DONE, "applications": {"db": {"halted": {"since": 1, "reason": "the pin lapsed"}}}})
+    assert any("db is halted (the pin lapsed)" in step for step in report["next"])
+
+
+def test_the_report_is_plain_json():
+    assert json.loads(json.dumps(made(BACK, ROLLED_BACK)))["machines"]["m2"]["watcher"] == "ROLLED_BACK"
+
+
+@pytest.mark.parametrize("run, name", [("to-trixie", "to-trixie.json"), ("../../etc/x", "-..-etc-x.json"), ("...", "run.json")])
+def test_the_name_of_a_run_cannot_leave_the_directory(run, name):
+    assert _report.file_name(made(DONE, run=run)) == name
+
+
+def test_the_fleet_tells_pins_halts_and_what_is_not_known():
+    lease = {"application": "db", "holder": "db/0", "term": 3, "overdue": True, "halted": {"since": 0, "reason": "lapsed"}}
+    lease["pins"] = [{"pinner": "operator/to-trixie", "until_in": 60, "reason": "upgrade"}]
+    watching = {"status": {"state": "WATCHING", "series": "trixie", "grace_remaining": 12.0}}
+    text = _report.text_of_fleet([lease], {"m1": watching, "m2": {"msg": "nobody answers"}}, 0.0)
+    for words in ("db/0", "term 3", "operator/to-trixie until 1970-01-01T00:01:00Z", "HALTED", "not renewed", "grace 12 s", "nobody answers"):
+        assert words in text
+
+
+def test_leases_that_could_not_be_read_are_not_told_as_none():
+    assert "not known" in _report.text_of_fleet(None, {}, 0.0)
+    assert "knows none" in _report.text_of_fleet([], {}, 0.0)
