@@ -79,8 +79,8 @@ class Debian:
         start = self._start or os_release.read(self._series_file).codename
         made, changes = sources.plan(texts, start, self._target, self._rules)
         for change in changes:
-            context.progress(None, tell(change))
-        if not any(change.action != "disabled" and _belongs(change, self._target) for change in changes):
+            context.progress(None, sources.tell(change))
+        if not sources.leads_to(changes, self._target):
             raise StepFailed(
                 "No apt source of this machine leads to {0}. Say in series_upgrade_debian.sources which of them follow it.".format(self._target)
             )
@@ -140,20 +140,8 @@ class Debian:
             context.progress(None, "kept your version of a changed file; the new one lies at {0}".format(", ".join(beside)))
 
 
-def tell(change: sources.Change) -> str:
-    """A change of a source as a sentence for the log."""
-    what = "{0} {1}".format(change.uri, " ".join(change.suites))
-    if change.action == "moved":
-        what += " -> " + " ".join(change.becomes)
-    return "source {0}: {1} ({2})".format(change.action, what, change.why)
-
-
 def left_beside(etc: str) -> List[str]:
     """The files below etc that package upgrades have left beside changed ones, in order."""
     return sorted(
         os.path.join(folder, name) for folder, _folders, names in os.walk(etc) for name in names if name.endswith(LEFT_BESIDE)
     )
-
-
-def _belongs(change: sources.Change, target: str) -> bool:
-    return any(suite == target or suite.startswith((target + "-", target + "/")) for suite in change.becomes)

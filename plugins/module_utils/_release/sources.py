@@ -5,14 +5,14 @@
 What becomes of each apt source when the machine goes to the next series. Private room of the collection.
 
 Pure, from texts to texts: parse() sees what is there, plan() decides and rewrites. Only the fields that must change are
-touched, so that comments and layout stay as their owner wrote them. `keep` and `restore` are in kept.py.
+touched, so that comments and layout stay as their owner wrote them.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .series import distribution
 
@@ -93,6 +93,19 @@ def moved(suite: str, start: str, target: str) -> str:
     if not match:
         return suite
     return target + ("-security" if match.group(1) == "/updates" and distribution(target) == "debian" else match.group(1))
+
+
+def leads_to(changes: Sequence[Change], target: str) -> bool:
+    """Whether at least one of the sources that stay is one of the target's."""
+    return any(suite == target or suite.startswith((target + "-", target + "/")) for change in changes for suite in change.becomes)
+
+
+def tell(change: Change) -> str:
+    """A change of a source as a sentence for the log."""
+    what = "{0} {1}".format(change.uri, " ".join(change.suites))
+    if change.action == "moved":
+        what += " -> " + " ".join(change.becomes)
+    return "source {0}: {1} ({2})".format(change.action, what, change.why)
 
 
 def _decide(path: str, source: Source, start: str, target: str, rules: Mapping[str, str]) -> Change:

@@ -1,0 +1,287 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Tell what stands against upgrading this machine to the next series
+version_added: 0.1.0
+author:
+  - the leasehold.series_upgrade authors (@leasehold)
+description:
+  - Looks at the series, the room on the disks, the packages and their sources, the way back, the record of the watcher and the path
+    of its control socket, in one call. Changes nothing.
+  - Does not fail because of what it finds. The findings that forbid the upgrade are in RV(problems), one sentence each.
+  - A machine in the middle of this same upgrade is only asked what still matters, so that a run can be resumed.
+options:
+  target:
+    description: Codename of the series to go to.
+    type: str
+    required: true
+  run:
+    description:
+      - Name of the run. An upgrade that another run has begun on this machine is a problem.
+      - Without it every unfinished upgrade to the same target is taken for this one.
+    type: str
+  method:
+    description: How the machine will be upgraded.
+    type: str
+    choices: [command, debian]
+    default: debian
+  debian:
+    description: What the method V(debian) has to know of this machine.
+    type: dict
+    suboptions:
+      sources:
+        description:
+          - What becomes of apt sources that are not the distribution's own, by a glob over their URI. The first that matches counts.
+          - V(follow) goes to the same suite of the target, V(keep) leaves the source alone, V(disable) switches it off, any other word is
+            the suite to go to. Without a rule it is switched off.
+        type: dict
+      restarts:
+        description:
+          - Whether maintainer scripts may restart services. V(hold) lets all but ssh run on until the reboot.
+          - By default V(hold) when the machine reboots at the end, else V(allow).
+        type: str
+        choices: [hold, allow]
+      lock_timeout:
+        description: Seconds to wait for another program that holds apt.
+        type: int
+      protect:
+        description: Globs over the names of packages that the upgrade must not remove.
+        type: list
+        elements: str
+  snapshot:
+    description: What the machine can be brought back from.
+    type: dict
+    suboptions:
+      kind:
+        description: The kind of snapshot.
+        type: str
+        choices: [btrfs, command, none]
+        default: none
+      root:
+        description: For V(btrfs), the mount point of the subvolume.
+        type: path
+      min_free_mb:
+        description: For V(btrfs), the megabytes that a snapshot needs beside it.
+        type: int
+      create:
+        description: For V(command), the shell command that takes the snapshot named in the variable E(SERIES_UPGRADE_SNAPSHOT).
+        type: str
+      revert:
+        description: For V(command), the shell command that brings the machine back to it.
+        type: str
+      drop:
+        description: For V(command), the shell command that gives the snapshot up.
+        type: str
+      needs_reboot:
+        description: For V(command), whether the machine has to reboot after O(snapshot.revert).
+        type: bool
+  state_dir:
+    description: Where the watcher keeps its marker, journal and logs.
+    type: path
+    default: /var/lib/series-upgrade
+  runtime_dir:
+    description: Where the control socket is.
+    type: path
+    default: /run/series-upgrade
+  series_file:
+    description: The file that says which series is live.
+    type: path
+    default: /etc/os-release
+  min_free_mb:
+    description:
+      - Megabytes that must be free on each file system that the upgrade writes to.
+      - By default 2048 for the method V(debian), and 64 for V(command).
+    type: int
+attributes:
+  check_mode:
+    description: Looks in the same way in check mode.
+    support: full
+  diff_mode:
+    description: There is never a difference.
+    support: none
+seealso:
+  - module: leasehold.series_upgrade.series_info
+  - module: leasehold.series_upgrade.upgrade_plan
+"""
+
+EXAMPLES = r"""
+- name: Look whether this machine can go to trixie
+  leasehold.series_upgrade.preflight:
+    target: trixie
+    snapshot:
+      kind: btrfs
+    debian:
+      sources:
+        "https://apt.postgresql.org/*": follow
+        "https://download.example.com/*": keep
+  register: looked
+
+- name: Stop when something stands against it
+  ansible.builtin.assert:
+    that: looked.problems | length == 0
+    fail_msg: "{{ looked.problems | join(' ') }}"
+"""
+
+RETURN = r"""
+series:
+  description: Codename of the live series, none when it could not be found out (which is among the findings then).
+  returned: always
+  type: str
+  sample: bookworm
+target:
+  description: The series asked for.
+  returned: always
+  type: str
+  sample: trixie
+on_target:
+  description: Whether the machine runs the target already. An upgrade may still be watched then, see RV(marker).
+  returned: always
+  type: bool
+problems:
+  description: What forbids the upgrade, with the next step, one sentence each.
+  returned: always
+  type: list
+  elements: str
+  sample: ["312 MB are free for /, and 2048 MB are needed. Make room (apt-get clean), or lower preflight_min_free_mb."]
+findings:
+  description: Everything that was found.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: A fixed word.
+      type: str
+      sample: disk_small
+    severity:
+      description: One of V(inhibitor) (forbids the upgrade), V(warning) and V(info).
+      type: str
+    what:
+      description: What was found.
+      type: str
+    why:
+      description: Why it matters.
+      type: str
+    remedy:
+      description: The next step.
+      type: str
+    source:
+      description: Who says so.
+      type: str
+marker:
+  description: What the watcher's marker says, none when there is none. A damaged one is among the problems.
+  returned: always
+  type: dict
+  contains:
+    state:
+      description: State of the upgrade, for instance V(WATCHING) or V(COMMITTED).
+      type: str
+    generation:
+      description: Grows with every write of the marker.
+      type: int
+    upgrade_id:
+      description: Name of this attempt.
+      type: str
+    run:
+      description: Name of the run it belongs to.
+      type: str
+    machine:
+      description: The machine, as the inventory calls it.
+      type: str
+    source_series:
+      description: Where the upgrade began.
+      type: str
+    target_series:
+      description: Where it goes.
+      type: str
+    reason:
+      description: Why it ended as it did.
+      type: str
+boot_id:
+  description: What names this boot of the machine.
+  returned: always
+  type: str
+python:
+  description: Version of the Python that looked.
+  returned: always
+  type: str
+  sample: "3.11"
+sources:
+  description: What the method V(debian) makes of every apt source, one sentence each.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._release import inhibitors, machine, sources
+from ..module_utils._watcher.steps import StepFailed
+
+OPTIONS = dict(
+    target=dict(type="str", required=True),
+    run=dict(type="str"),
+    method=dict(type="str", choices=["command", "debian"], default="debian"),
+    debian=dict(
+        type="dict",
+        options=dict(
+            sources=dict(type="dict"),
+            restarts=dict(type="str", choices=["hold", "allow"]),
+            lock_timeout=dict(type="int"),
+            protect=dict(type="list", elements="str"),
+        ),
+    ),
+    snapshot=dict(
+        type="dict",
+        options=dict(
+            kind=dict(type="str", choices=["btrfs", "command", "none"], default="none"),
+            root=dict(type="path"),
+            min_free_mb=dict(type="int"),
+            create=dict(type="str"),
+            revert=dict(type="str"),
+            drop=dict(type="str"),
+            needs_reboot=dict(type="bool"),
+        ),
+    ),
+    state_dir=dict(type="path", default="/var/lib/series-upgrade"),
+    runtime_dir=dict(type="path", default="/run/series-upgrade"),
+    series_file=dict(type="path", default="/etc/os-release"),
+    min_free_mb=dict(type="int"),
+)
+
+
+def answer(seen, wanted):
+    """What the module says of the machine it has seen."""
+    found = inhibitors.findings(seen, wanted)
+    series = seen.release.codename if seen.release else None
+    return dict(
+        changed=False,
+        series=series,
+        target=wanted["target"],
+        on_target=series == wanted["target"],
+        problems=[finding.sentence() for finding in found if finding.severity == inhibitors.INHIBITOR],
+        findings=[finding._asdict() for finding in found],
+        marker=seen.marker,
+        boot_id=seen.boot_id,
+        python="%d.%d" % seen.python,
+        sources=[sources.tell(change) for change in seen.packages.moves] if seen.packages else [],
+    )
+
+
+def main():
+    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
+    try:
+        module.exit_json(**answer(machine.look(module.params), module.params))
+    except StepFailed as problem:
+        module.fail_json(msg=str(problem))
+
+
+if __name__ == "__main__":
+    main()
