@@ -140,7 +140,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     # Short, for a control socket's path has at most 107 bytes.
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="lease-demo-", dir="/tmp"))
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="lease-demo-", dir=os.environ.get("TMPDIR", "/tmp")))
     result = 1
     try:
         with Stage(directory, APPLICATIONS, endpoint_python()) as stage:

@@ -110,11 +110,15 @@ class Stage:
 
     def ask(self, path: str, token: str = "operator") -> t.Any:
         """What the endpoint answers to GET /v1/PATH, decoded."""
-        request = urllib.request.Request(
-            "%s/v1/%s" % (self.url, path),
-            headers={"Lease-Protocol": "1", "Authorization": "Bearer " + self.tokens[token]},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        return self._call(path, token, None)
+
+    def post(self, path: str, body: t.Mapping[str, t.Any], token: str = "operator") -> t.Any:
+        """What the endpoint answers to POST /v1/PATH, decoded."""
+        return self._call(path, token, json.dumps(body).encode())
+
+    def _call(self, path: str, token: str, body: bytes | None) -> t.Any:
+        headers = {"Lease-Protocol": "1", "Authorization": "Bearer " + self.tokens[token], "Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request("%s/v1/%s" % (self.url, path), body, headers), timeout=10) as answer:
             return json.load(answer)
 
     def leases(self) -> dict[str, t.Any]:
@@ -258,12 +262,12 @@ def until(seen: t.Callable[[], bool], what: str, patience: float = 30.0) -> None
 
 
 def processes_of(directory: str) -> list[int]:
-    """Processes, other than this one, that carry the mark of the stage in DIRECTORY."""
-    mark = ("%s=%s" % (MARK, directory)).encode()
+    """Processes, other than this one, that carry the mark of the stage in DIRECTORY, or of one below it."""
+    mark = ("\0%s=%s" % (MARK, directory)).encode()
     found = []
     for path in pathlib.Path("/proc").iterdir():
         try:
-            if path.name.isdigit() and int(path.name) != os.getpid() and mark in (path / "environ").read_bytes().split(b"\0"):
+            if path.name.isdigit() and int(path.name) != os.getpid() and mark in b"\0" + (path / "environ").read_bytes():
                 found.append(int(path.name))
         except OSError:
             continue

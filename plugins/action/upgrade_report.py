@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
             {
                 "about": {"type": "str", "choices": ["run", "fleet"], "default": "run"},
                 "outcome": {"type": "dict", "default": {}},
-                "leases": {"type": "list", "elements": "dict"},
+                "leases": {"type": "dict"},
                 "directory": {"type": "path", "default": "series_upgrade_reports"},
             }
         )

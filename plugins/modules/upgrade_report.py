@@ -32,8 +32,7 @@ options:
     description:
       - For O(about=fleet), the RV(leasehold.series_upgrade.lease_info#module:leases) of the applications.
       - Without them the report says that they are not known.
-    type: list
-    elements: dict
+    type: dict
   directory:
     description: Where the file is kept, on the controller. One file a run; the report of an earlier execution of the run is replaced.
     type: path

@@ -103,21 +103,21 @@ def text_of_run(report: Facts, path: str | None = None, page: str | None = None)
     return "\n".join(line.rstrip() for line in lines)
 
 
-def text_of_fleet(leases: t.Sequence[Facts] | None, machines: Facts, now: float) -> str:
+def text_of_fleet(leases: t.Mapping[str, Facts] | None, machines: Facts, now: float) -> str:
     """
-    How everything is now. LEASES as the endpoint gives them, None when it could not be asked; MACHINES maps hosts to {"status"} or
+    How everything is now. LEASES by application as the endpoint gives them, None when it could not be asked; MACHINES maps hosts to {"status"} or
     {"msg"}: why it is not known.
     """
     lines = ["Applications"]
     if leases is None:
         lines.append("  not known, for the lease endpoint could not be asked")
-    for lease in sorted(leases or [], key=lambda lease: lease["application"]):
+    for dummy, lease in sorted((leases or {}).items()):
         lines.append("  %-12s %-12s term %-4s %s" % (lease["application"], lease.get("holder") or "no leader", lease.get("term", 0), _holding(lease)))
         for pin in lease.get("pins", []):
             lines.append("  %-12s   pinned by %s until %s: %s" % ("", pin["pinner"], stamp(now + pin["until_in"]), pin.get("reason") or "no reason"))
         if lease.get("halted"):
             lines.append("  %-12s   HALTED since %s: %s" % ("", _since(lease["halted"]), _why(lease["halted"])))
-    if leases == []:
+    if leases == {}:
         lines.append("  the lease endpoint knows none")
     lines.append("Machines")
     for host, found in sorted(machines.items()):

@@ -81,11 +81,11 @@ def test_the_fleet_tells_pins_halts_and_what_is_not_known():
     lease = {"application": "db", "holder": "db/0", "term": 3, "overdue": True, "halted": {"since": 0, "reason": "lapsed"}}
     lease["pins"] = [{"pinner": "operator/to-trixie", "until_in": 60, "reason": "upgrade"}]
     watching = {"status": {"state": "WATCHING", "series": "trixie", "grace_remaining": 12.0}}
-    text = _report.text_of_fleet([lease], {"m1": watching, "m2": {"msg": "nobody answers"}}, 0.0)
+    text = _report.text_of_fleet({"db": lease}, {"m1": watching, "m2": {"msg": "nobody answers"}}, 0.0)
     for words in ("db/0", "term 3", "operator/to-trixie until 1970-01-01T00:01:00Z", "HALTED", "not renewed", "grace 12 s", "nobody answers"):
         assert words in text
 
 
 def test_leases_that_could_not_be_read_are_not_told_as_none():
     assert "not known" in _report.text_of_fleet(None, {}, 0.0)
-    assert "knows none" in _report.text_of_fleet([], {}, 0.0)
+    assert "knows none" in _report.text_of_fleet({}, {}, 0.0)
