@@ -15,7 +15,7 @@ import time
 import typing as t
 import uuid
 
-from ._control_channel import ChannelError, NoWatcher, Unreachable
+from ._control_channel import ChannelError, Denied, NoWatcher, Unreachable
 
 try:
     import tenacity
@@ -101,6 +101,8 @@ class Conversation:
             answer = self._patiently(lambda: self._once(request), deadline)
             if answer.get("ok") is True:
                 return answer
+            if answer.get("kind") == "forbidden":
+                raise Denied("%s: the watcher lets this user in no further: %s; see upgrade_watcher_allowed_group." % (self._name, answer.get("msg")))
             if answer.get("kind") not in ASK_AGAIN:
                 raise Refused("%s: the watcher refused to %s: %s" % (self._name, do, answer.get("msg") or answer.get("kind")), answer)
             if self._clock() >= deadline:
@@ -120,7 +122,7 @@ class Conversation:
         """
         self._seen = max(self._seen, since or 0)
         while True:
-            status = self._patiently(lambda: self._once({"v": VERSION, "do": "status"}), deadline)
+            status = self.status(deadline)
             if until(status):
                 self._catch_up(status)
                 return status
@@ -152,7 +154,7 @@ class Conversation:
                     continue
                 event = _object(self._name, line)
                 quiet_since = self._clock()
-                if self._told(event) and event.get("event") == "state":
+                if event.get("event") == "end" or (self._told(event) and event.get("event") == "state"):
                     return
                 if event.get("ok") is False:
                     raise Refused("%s: the watcher tells no events: %s" % (self._name, event.get("msg")), event)
@@ -162,6 +164,9 @@ class Conversation:
     def _told(self, event: t.Mapping[str, t.Any]) -> bool:
         """Whether EVENT was new. Events may come twice, once at the end of a connection and once at the start of the next."""
         seq = event.get("seq")
+        if event.get("event") == "gap":
+            self._tell(event)
+            return True
         if not isinstance(seq, int) or "event" not in event or seq <= self._seen:
             return False
         self._seen = seq
