@@ -87,12 +87,10 @@ class Apt:
         self,
         lock_timeout: float = 600,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
         held_by: Callable[[str], Optional[int]] = holder,
     ) -> None:
         self._lock_timeout = lock_timeout
         self._clock = clock
-        self._sleep = sleep
         self._held_by = held_by
 
     def get(self, context: Context, log: str, *words: str, repair: bool = False) -> None:
@@ -139,7 +137,7 @@ class Apt:
             if told != pid:
                 context.progress(None, "waiting for {0}, which holds apt".format(_name(pid)))
                 told = pid
-            self._sleep(1)
+            context.wait(1)
 
     @staticmethod
     def _call(context: Context, log: str, argv: List[str]) -> Optional[str]:

@@ -59,7 +59,7 @@ class Command:
         """Nothing was frozen."""
 
     def _upgrade(self, context: Context) -> None:
-        code = context.call(["/bin/sh", "-c", self._commands["upgrade"]], "upgrade", on_line=_progress(context), env=self._environment)
+        code = context.call(["/bin/sh", "-c", self._commands["upgrade"]], "upgrade.log", on_line=_progress(context), env=self._environment)
         if code != 0:
             raise StepFailed("The upgrade command ended with exit status {0}.".format(code))
 
@@ -70,7 +70,7 @@ class Command:
 
     def _roll_back(self) -> None:
         # Like the upgrade it outlives the watcher, which takes it up again instead of running two at once.
-        code = self._tools.call(["/bin/sh", "-c", self._commands["rollback"]], "rollback", env=self._environment)
+        code = self._tools.call(["/bin/sh", "-c", self._commands["rollback"]], "rollback.log", env=self._environment)
         if code != 0:
             raise StepFailed("The rollback command ended with exit status {0}.".format(code))
 

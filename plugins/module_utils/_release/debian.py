@@ -16,10 +16,10 @@ from typing import Any, List, Mapping, Optional
 from . import kept, os_release, sources
 from .._watcher.steps import Context, Phase, Step, StepFailed
 from .apt import Apt, removals
-from .programs import said
+from .said import said
 from .quiet import Quiet
 
-LOG = "upgrade"
+LOG = "upgrade.log"
 
 # A machine that loses one of these on the way is one that nobody can log in to again.
 PROTECTED = ("openssh-server", "sudo", "systemd", "systemd-sysv", "python3")
@@ -78,8 +78,7 @@ class Debian:
         texts = {path: kept.text(before[path]) for path in before if before[path]["kind"] == "file"}
         start = self._start or os_release.read(self._series_file).codename
         made, changes = sources.plan(texts, start, self._target, self._rules)
-        for change in changes:
-            context.progress(None, sources.tell(change))
+        context.progress(None, "; ".join(sources.tell(change) for change in changes))
         if not sources.leads_to(changes, self._target):
             raise StepFailed(
                 "No apt source of this machine leads to {0}. Say in series_upgrade_debian.sources which of them follow it.".format(self._target)

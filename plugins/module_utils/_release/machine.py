@@ -15,10 +15,11 @@ import re
 import sys
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from . import apt, kept, os_release, programs, sources
+from . import apt, kept, os_release, sources
 from .._snapshot import registry
-from .._watcher import marker
+from .._watcher import marker, programs
 from .._watcher.steps import Result, StepFailed
+from .said import said
 
 Run = Callable[..., Result]
 
@@ -131,7 +132,7 @@ def _packages(release: Optional[os_release.Release], wanted: Mapping[str, Any], 
     return Packages(
         is_root=os.geteuid() == 0,
         architecture=run(["dpkg", "--print-architecture"]).out.strip() or platform.machine(),
-        audit=audit.out.strip() if audit.rc == 0 else programs.said(audit),
+        audit=audit.out.strip() if audit.rc == 0 else said(audit),
         held=sorted(re.findall(r"^hold (\S+)$", wants.out, re.MULTILINE)),
         preferences=[path for path in [os.path.join(etc, "apt", "preferences")] + named if os.path.isfile(path)],
         reboot_required=os.path.exists("/run/reboot-required"),

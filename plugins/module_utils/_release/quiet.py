@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Sequence
 
 from . import kept
 from .._watcher.steps import Context, StepFailed
-from .programs import said
+from .said import said
 
 # Whatever starts apt by itself. They are masked for this boot only: a machine that we never come back to is whole after its next one.
 UNITS = (
