@@ -123,7 +123,7 @@ def test_a_disk_that_is_too_small_is_told_with_both_numbers(stage):
 
 
 def test_a_control_socket_whose_path_is_too_long_is_told_before_anything_is_armed(stage):
-    refused(stage, "m1", "107", "upgrade_watcher_runtime_dir", upgrade_watcher_runtime_dir="/tmp/" + "x" * 100)
+    refused(stage, "m1", "bytes", "upgrade_watcher_runtime_dir", upgrade_watcher_runtime_dir="/tmp/" + "x" * 100)
 
 
 def test_a_damaged_marker_is_told_and_left_as_it_is(stage):
@@ -146,7 +146,7 @@ def test_a_machine_that_is_on_the_target_already_is_skipped_and_said_so(stage):
     try:
         before = looks(stage)
         ran = run(stage, "preflight")
-        assert ran.code == 0 and "m2" in ran.said and "already on trixie" in ran.said, ran.said
+        assert ran.code == 0 and "m2" in ran.said and "is on trixie already" in ran.said, ran.said
         assert looks(stage) == before
     finally:
         release.write_text(old, encoding="utf-8")
