@@ -22,6 +22,7 @@ def main() -> int:
     verbs.add_parser("down", help="take a fleet down").add_argument("name")
     verbs.add_parser("status", help="say which fleets are up")
     verbs.add_parser("inventory", help="print a fleet's Ansible inventory").add_argument("name")
+    verbs.add_parser("where", help="print the directory that holds a fleet's keys, logs and inventory").add_argument("name")
     run = verbs.add_parser("run", help="run a program on the fleet's control node")
     run.add_argument("name")
     run.add_argument("command", nargs=argparse.REMAINDER)
@@ -57,6 +58,11 @@ def _inventory(args: argparse.Namespace) -> int:
     return 0
 
 
+def _where(args: argparse.Namespace) -> int:
+    print(Fleet(args.name).state)
+    return 0
+
+
 def _run(args: argparse.Namespace) -> int:
     fleet = Fleet(args.name)
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
@@ -64,7 +70,7 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-VERBS = {"up": _up, "down": _down, "status": _status, "inventory": _inventory, "run": _run}
+VERBS = {"up": _up, "down": _down, "status": _status, "inventory": _inventory, "where": _where, "run": _run}
 
 if __name__ == "__main__":
     sys.exit(main())
