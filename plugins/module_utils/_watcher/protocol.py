@@ -55,14 +55,20 @@ def encode(message: Dict[str, Any]) -> bytes:
     return json.dumps(dict({"v": VERSION}, **message), separators=(",", ":"), sort_keys=True).encode("utf-8") + b"\n"
 
 
+def parse(line: bytes) -> Dict[str, Any]:
+    """The object of a line, whatever is in it. Raises ProtocolError."""
+    try:
+        message = json.loads(line.decode("utf-8"))
+    except ValueError:
+        raise ProtocolError("bad_request", "a message is one JSON object on one line")
+    if not isinstance(message, dict):
+        raise ProtocolError("bad_request", "a message is a JSON object")
+    return message
+
+
 def decode(line: bytes) -> Dict[str, Any]:
     """A request of the wire as a checked object. Raises ProtocolError."""
-    try:
-        request = json.loads(line.decode("utf-8"))
-    except ValueError:
-        raise ProtocolError("bad_request", "a request is one JSON object on one line")
-    if not isinstance(request, dict):
-        raise ProtocolError("bad_request", "a request is a JSON object")
+    request = parse(line)
     if request.get("v") != VERSION:
         raise ProtocolError("unsupported_version", "this watcher speaks version {0} of the protocol".format(VERSION))
     if request.get("do") not in VERBS:
@@ -100,7 +106,7 @@ def answer(request: Optional[Dict[str, Any]], result: str, **more: Any) -> Dict[
 
 def refusal(request: Optional[Dict[str, Any]], kind: str, msg: str, **more: Any) -> Dict[str, Any]:
     """A refusal: nothing was changed by this request."""
-    return dict(_echo(request), ok=False, kind=kind, msg=msg, **more)
+    return dict(_echo(request), ok=False, result="rejected", kind=kind, msg=msg, **more)
 
 
 def _echo(request: Optional[Dict[str, Any]]) -> Dict[str, Any]:
