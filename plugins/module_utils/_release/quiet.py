@@ -82,8 +82,9 @@ class Quiet:
             self._systemctl(context, ["unmask", "--runtime", "--quiet"] + before["masked"])
         # The target may have dropped a unit that the source had.
         present = [unit["Id"] for unit in self._show(context, before["active"]) if unit.get("LoadState") == "loaded"]
-        if present:
-            self._systemctl(context, ["start", "--quiet"] + present)
+        active = [unit for unit in before["active"] if unit in present]
+        if active:
+            self._systemctl(context, ["start", "--quiet"] + active)
         context.remember(KEY, None)
 
     def _before(self, context: Context) -> Dict[str, Any]:

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._release import apt
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.steps import StepFailed
+
+
+def quiet_apt(**options):
+    return apt.Apt(held_by=lambda path: None, **options)
+
+
+def test_status_lines_are_read_even_behind_words_of_a_maintainer_script():
+    assert apt.status("pmstatus:libc6:41.5:Unpacking libc6 (amd64)") == ("pmstatus", "libc6", 41.5, "Unpacking libc6 (amd64)")
+    assert apt.status("Working...dlstatus:3:7.1:Retrieving file 3 of 9").percent == 7.1
+    assert apt.status("Unpacking libc6:amd64 (2.41-12) ...") is None
+
+
+def test_apt_asks_nothing_keeps_changed_files_and_suspends_needrestart(context):
+    quiet_apt().get(context, "log", "full-upgrade")
+    (line,), (environment,) = context.calls, context.environments
+    for part in ("--assume-yes", "Dpkg::Options::=--force-confdef", "Dpkg::Options::=--force-confold", "DPkg::Lock::Timeout=600", "APT::Status-Fd=3 3>&1"):
+        assert part in line
+    assert line.endswith(" full-upgrade")
+    assert environment["DEBIAN_FRONTEND"] == "noninteractive"
+    assert environment["NEEDRESTART_SUSPEND"] == "1"
+
+
+def test_progress_is_told_once_for_each_percent(context):
+    context.answers = [("full-upgrade", 0, "pmstatus:a:1.2:A\npmstatus:b:1.9:B\nSetting up a\npmstatus:c:2.0:C\n")]
+    quiet_apt().get(context, "log", "full-upgrade")
+    assert context.told == [(1.2, "A"), (2.0, "C")]
+
+
+def test_failure_names_what_apt_said(context):
+    context.answers = [("update", 100, "Get:1 x\nE: Failed to fetch http://x/InRelease\nE: Some index files failed to download.\n")]
+    with pytest.raises(StepFailed, match="apt-get update failed: E: Failed to fetch http://x/InRelease; E: Some index files failed"):
+        quiet_apt().get(context, "log", "update")
+    assert len(context.calls) == 1
+
+
+def test_interrupted_dpkg_is_configured_and_mended_before_the_next_attempt(context):
+    context.answers = [("full-upgrade", 100, "E: dpkg was interrupted, you must manually run 'dpkg --configure -a'\n")]
+    quiet_apt().get(context, "log", "full-upgrade", repair=True)
+    kinds = [next(word for word in ("--configure -a", "--fix-broken install", "full-upgrade") if word in line) for line in context.calls]
+    assert kinds == ["full-upgrade", "--configure -a", "--fix-broken install", "full-upgrade"]
+    assert "dpkg --force-confdef --force-confold --configure -a" in context.calls[1]
+
+
+def test_what_fails_after_two_repairs_is_a_failure(context):
+    context.answers = [("full-upgrade", 100, "pmerror:app:40.0:script returned error 1\n")] * 9
+    with pytest.raises(StepFailed, match="app: script returned error 1"):
+        quiet_apt().get(context, "log", "full-upgrade", repair=True)
+    assert len([line for line in context.calls if line.endswith(" full-upgrade")]) == 3
+
+
+def test_removals_are_read_from_a_simulation():
+    assert apt.removals("Inst a (1 x)\nRemv libssl3 [3.0]\nPurg old [1]\nConf a\n") == ["libssl3", "old"]
+
+
+def test_locks_are_waited_for_and_told_once(context):
+    seen = iter([4711, 4711, 4711] + [None] * 9)
+    now = iter(range(100))
+    apt.Apt(held_by=lambda path: next(seen), clock=lambda: next(now)).wait_for_locks(context)
+    assert context.told == [(None, "waiting for process 4711, which holds apt")]
+    assert context.waits == [1, 1, 1]
+
+
+def test_lock_that_is_never_given_back_is_a_failure_that_names_its_holder(context):
+    now = iter(range(100))
+    with pytest.raises(StepFailed, match=r"apt is still held by python.* \(process %d\) after 5 s" % os.getpid()):
+        apt.Apt(lock_timeout=5, held_by=lambda path: os.getpid(), clock=lambda: next(now)).wait_for_locks(context)
+
+
+def test_holder_of_a_lock_is_found_and_not_disturbed(tmp_path):
+    path = tmp_path / "lock"
+    assert apt.holder(str(path)) is None
+    path.write_text("", encoding="ascii")
+    assert apt.holder(str(path)) is None
+    code = "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        assert apt.holder(str(path)) == other.pid
+        other.stdin.close()
+        other.wait(30)
+    assert apt.holder(str(path)) is None
+    with open(path, "r+", encoding="ascii") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

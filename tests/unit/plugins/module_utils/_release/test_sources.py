@@ -1,0 +1,155 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._release import sources
+
+LIST = "/etc/apt/sources.list"
+DEB822 = "/etc/apt/sources.list.d/debian.sources"
+
+
+def planned(path, text, rules=None, start="bookworm", target="trixie"):
+    made, changes = sources.plan({path: text}, start, target, rules)
+    return made[path], changes
+
+
+def test_one_line_sources_move_with_their_pockets_and_keep_their_layout():
+    made, changes = planned(LIST, """# the archive
+deb http://deb.debian.org/debian  bookworm main contrib  # ours
+deb-src [arch=amd64] http://deb.debian.org/debian bookworm-updates main
+
+deb http://security.debian.org/debian-security bookworm-security main
+""")
+    assert made == """# the archive
+deb http://deb.debian.org/debian  trixie main contrib  # ours
+deb-src [arch=amd64] http://deb.debian.org/debian trixie-updates main
+
+deb http://security.debian.org/debian-security trixie-security main
+"""
+    assert [(change.line, change.action) for change in changes] == [(2, "moved"), (3, "moved"), (5, "moved")]
+
+
+def test_deb822_stanzas_move_and_keep_comments_and_other_fields():
+    made, changes = planned(DEB822, """# Modernised
+Types: deb deb-src
+URIs: http://deb.debian.org/debian
+Suites: bookworm
+ bookworm-updates
+# pockets end
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: http://deb.debian.org/debian-security
+suites: bookworm-security
+Components: main
+""")
+    assert made == """# Modernised
+Types: deb deb-src
+URIs: http://deb.debian.org/debian
+Suites: trixie trixie-updates
+# pockets end
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: http://deb.debian.org/debian-security
+Suites: trixie-security
+Components: main
+"""
+    assert [change.becomes for change in changes] == [("trixie", "trixie-updates"), ("trixie-security",)]
+
+
+@pytest.mark.parametrize("path, text", [
+    (LIST, "deb https://apt.example.com/x bookworm main\n"),
+    (DEB822, "Types: deb\nURIs: https://apt.example.com/x\nSuites: bookworm\nComponents: main\n"),
+])
+def test_foreign_source_is_disabled_and_listed_unless_a_rule_says_otherwise(path, text):
+    made, (change,) = planned(path, text)
+    assert change.action == "disabled" and "no rule says" in change.why
+    assert not [source for source in sources.parse(path, made) if source.enabled]
+    assert "disabled for the upgrade to trixie" in made
+    assert planned(path, text, {"https://apt.example.com/*": "keep"})[0] == text
+    assert planned(path, text, {"https://apt.example.com/*": "disable"})[0] == made
+    assert planned(path, text, {"*": "follow"})[0] == text.replace("bookworm", "trixie")
+    assert planned(path, text, {"*example*": "stable-24"})[0] == text.replace("bookworm", "stable-24")
+
+
+def test_first_rule_that_matches_counts():
+    rules = {"*pgdg*": "follow", "*": "keep"}
+    assert planned(LIST, "deb http://x/pgdg bookworm-pgdg main\n", rules)[0] == "deb http://x/pgdg trixie-pgdg main\n"
+    assert planned(LIST, "deb http://x/other bookworm main\n", rules)[0] == "deb http://x/other bookworm main\n"
+
+
+def test_disabled_stanza_becomes_enabled_no_in_place():
+    made, _changes = planned(DEB822, "Types: deb\nURIs: http://x/\nSuites: bookworm\nEnabled: yes\nComponents: main\n")
+    assert made == "# disabled for the upgrade to trixie\nTypes: deb\nURIs: http://x/\nSuites: bookworm\nEnabled: no\nComponents: main\n"
+
+
+def test_what_its_owner_has_switched_off_is_neither_touched_nor_listed():
+    for path, text in ((LIST, "# deb http://deb.debian.org/debian bookworm main\n"),
+                       (DEB822, "Enabled: no\nTypes: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm\nComponents: main\n")):
+        assert planned(path, text) == (text, [])
+
+
+@pytest.mark.parametrize("text", [
+    "deb http://deb.debian.org/debian bookworm main\ndeb http://x/y bookworm main\ndeb cdrom:[Debian 12 _Bookworm_ - x]/ bookworm main\n",
+])
+def test_planning_over_the_result_changes_nothing(text):
+    made, changes = planned(LIST, text)
+    assert [change.action for change in changes] == ["moved", "disabled", "disabled"]
+    again, changes = planned(LIST, made)
+    assert again == made
+    assert [change.action for change in changes] == ["kept"]
+
+
+def test_mirror_is_official_by_its_key_and_a_look_alike_host_is_not():
+    def official(line):
+        return sources.is_official(sources.parse(LIST, line)[0])
+
+    assert official("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.lan/debian bookworm main")
+    assert official("deb http://user@ftp.de.debian.org:80/debian bookworm main")
+    assert official("deb http://archive.ubuntu.com/ubuntu jammy main")
+    assert not official("deb http://notdebian.org/debian bookworm main")
+    assert not official("deb http://debian.org.evil.example/debian bookworm main")
+    assert not official("deb [signed-by=/usr/share/keyrings/docker-archive-keyring.gpg] http://x/debian bookworm main")
+
+
+@pytest.mark.parametrize("suite, start, target, becomes", [
+    ("buster/updates", "buster", "bullseye", "bullseye-security"),
+    ("bookworm-backports", "bookworm", "trixie", "trixie-backports"),
+    ("oldstable-updates", "bookworm", "trixie", "trixie-updates"),
+    ("stable", "bookworm", "trixie", "trixie"),
+    ("jammy-proposed", "jammy", "noble", "noble-proposed"),
+    ("bookwormish", "bookworm", "trixie", "bookwormish"),
+    ("sid", "bookworm", "trixie", "sid"),
+])
+def test_suite_of_the_target(suite, start, target, becomes):
+    assert sources.moved(suite, start, target) == becomes
+
+
+def test_official_source_of_a_third_series_is_disabled():
+    _made, (change,) = planned(LIST, "deb http://deb.debian.org/debian sid main\n")
+    assert (change.action, change.why) == ("disabled", "its suite belongs neither to bookworm nor to trixie")
+
+
+def test_firmware_component_is_added_when_leaving_bullseye():
+    made, _changes = planned(LIST, "deb http://deb.debian.org/debian bullseye main non-free\n", start="bullseye", target="bookworm")
+    assert made == "deb http://deb.debian.org/debian bookworm main non-free non-free-firmware\n"
+    made, _changes = planned(DEB822, "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bullseye\nComponents: main non-free\n", None, "bullseye", "bookworm")
+    assert made.endswith("Suites: bookworm\nComponents: main non-free non-free-firmware\n")
+
+
+def test_sources_lead_to_the_target_only_when_one_that_stays_is_of_it():
+    assert sources.leads_to(planned(LIST, "deb http://deb.debian.org/debian bookworm main\n")[1], "trixie")
+    assert not sources.leads_to(planned(LIST, "deb http://x/ bookworm main\n")[1], "trixie")
+    assert not sources.leads_to(planned(LIST, "deb http://x/ bookworm main\n", {"*": "keep"})[1], "trixie")
+    assert not sources.leads_to([], "trixie")
+
+
+def test_change_tells_itself_as_a_sentence():
+    _made, changes = planned(LIST, "deb http://deb.debian.org/debian bookworm main\n")
+    assert sources.tell(changes[0]) == "source moved: http://deb.debian.org/debian bookworm -> trixie (it is the distribution's own)"
