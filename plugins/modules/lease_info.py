@@ -117,7 +117,7 @@ from ..module_utils._lease.client import Client
 
 def work(client, params, check_mode):  # type: (Client, Dict[str, Any], bool) -> Dict[str, Any]
     leases = client.leases(params["applications"])
-    answer = {"leases": dict((name, lease.as_dict()) for name, lease in leases.items()), "unknown": leases.unknown}  # type: Dict[str, Any]
+    answer = {"changed": False, "leases": dict((name, lease.as_dict()) for name, lease in leases.items()), "unknown": leases.unknown}  # type: Dict[str, Any]
     if params["lapsed"]:
         listed = client.pins()
         answer.update(tombstones=listed["tombstones"], halts=listed["halts"])

@@ -14,6 +14,8 @@ author:
   - the leasehold.series_upgrade authors (@leasehold)
 description:
   - Makes another unit the holder of an application's lease. The term grows, so that the unit that led before is told it no longer does.
+  - The new leader begins when the old one has stopped, or when what had been promised to it is over, so that never two act.
+  - Only a unit that has taken part in the election can be made the leader.
   - While the application is pinned this is refused, unless every pin is of the caller's own O(run).
   - The task decides on what it read. When the leadership moves in between, it fails with RV(kind=stale) and changes nothing.
 options:
@@ -93,7 +95,7 @@ def work(client, params, check_mode):  # type: (Client, Dict[str, Any], bool) ->
 def foresee(client, before, params):  # type: (Client, Lease, Dict[str, Any]) -> Lease
     """The lease as it would be. Raises what the endpoint would refuse with now."""
     pinner = "%s/%s" % (client.whoami()["identity"], params["run"]) if params["run"] else None
-    refusal = before.refusal_of_transfer(pinner)
+    refusal = before.refusal_of_transfer(params["to"], pinner)
     if refusal:
         raise refusal
     return dataclasses.replace(before, holder=params["to"], term=before.term + 1)

@@ -23,6 +23,7 @@ from .lease import Invalid, Lease, Leases, Outcome, Unreachable, error_of
 # A fixed header keeps a stray link or a redirect from pinning anything: neither can add one.
 PROTOCOL = {"Lease-Protocol": "1"}
 NAMES_PER_READ = 100   # keeps the query below every server's limit on the length of a line
+ITEMS_PER_WRITE = 1000   # what the endpoint takes in one call; a repeated call does no harm, so a cut between two of them does none
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Send = Callable[[str, str, Dict[str, str], Optional[bytes]], Tuple[int, bytes]]
@@ -112,7 +113,9 @@ class Client:
     def unpin(self, names, run, reason="", pinner=None):
         # type: (Iterable[str], str, str, Optional[str]) -> Dict[str, Outcome]
         """Removes this run's pins; others' pins stay, repeating it changes nothing. ``pinner`` removes another's (scope admin)."""
-        body = {"reason": reason, "pinner": pinner} if pinner else {"run": run, "reason": reason}
+        body = {"pinner": pinner} if pinner else {"run": run}
+        if reason:
+            body["reason"] = reason
         return self._batch("/v1/unpin", [{"application": name} for name in names], body)
 
     def transfer(self, application, to, reason, run=None, term=None, revision=None):
@@ -142,10 +145,10 @@ class Client:
         return Leases(((lease.application, lease) for lease in leases), answer.get("unknown") or ())
 
     def _batch(self, path, items, body):  # type: (str, List[Dict[str, Any]], Dict[str, Any]) -> Dict[str, Outcome]
-        if not items:
-            return {}
-        answer = self._field(self._ask("POST", path, dict(body, items=items)), "results")
-        outcomes = dict((outcome.application, outcome) for outcome in map(Outcome.from_answer, answer))
+        outcomes = {}  # type: Dict[str, Outcome]
+        for start in range(0, len(items), ITEMS_PER_WRITE):
+            answer = self._field(self._ask("POST", path, dict(body, items=items[start:start + ITEMS_PER_WRITE])), "results")
+            outcomes.update((outcome.application, outcome) for outcome in map(Outcome.from_answer, answer))
         silent = [item["application"] for item in items if item["application"] not in outcomes]
         if silent:
             raise Unreachable("the endpoint at %s said nothing about %s; read before going on" % (self.url, ", ".join(silent)))

@@ -168,22 +168,26 @@ class Lease:
 
     def refusal_of_pin(self, pinner, exclusive=False, allow_no_leader=False):  # type: (str, bool, bool) -> Optional[LeaseError]
         """Why the endpoint would refuse this pinner now; None when it would not. Check mode asks this instead of pinning."""
-        if self.halted:
-            return Halted("%s is halted since a pin lapsed: %s" % (self.application, self.halted.get("reason", "no reason recorded")))
-        if self.holder is None and not allow_no_leader:
-            return NoLeader("%s has no live leader, so there is nothing to pin" % self.application)
         others = [pin.pinner for pin in self.pins if pin.pinner != pinner]
         if exclusive and others:
             return Pinned("%s is pinned by %s" % (self.application, ", ".join(others)), pinners=others)
+        if self.pin_of(pinner):
+            return None   # it is only renewed, and that is never refused
+        if self.halted:
+            return Halted("%s is halted since a pin lapsed: %s" % (self.application, self.halted.get("reason", "no reason recorded")))
+        if (self.holder is None or self.overdue) and not allow_no_leader:
+            return NoLeader("%s has no live leader, so there is nothing to pin" % self.application)
         return None
 
-    def refusal_of_transfer(self, pinner):  # type: (Optional[str]) -> Optional[LeaseError]
+    def refusal_of_transfer(self, to, pinner):  # type: (str, Optional[str]) -> Optional[LeaseError]
         """Why the endpoint would refuse to move this leadership now; None when it would not."""
         others = [pin.pinner for pin in self.pins if pin.pinner != pinner]
         if self.holder is None:
             return NoLeader("%s has no live leader, so there is nothing to transfer" % self.application)
         if others:
             return Pinned("%s is pinned by %s" % (self.application, ", ".join(others)), pinners=others)
+        if to not in self.units:
+            return NoLeader("%s has never taken part in the election of %s; seen so far: %s" % (to, self.application, ", ".join(self.units)))
         return None
 
 

@@ -83,7 +83,7 @@ def test_unpin_of_ones_own_names_the_run_and_of_anothers_the_pinner():
     asker, send = client(*[(200, {"results": [{"application": "db", "ok": True, "changed": False, "lease": None}]})] * 2)
     asker.unpin(["db"], "run")
     asker.unpin(["db"], "run", "he left", pinner="him/run")
-    assert send.asked[0][3] == {"items": [{"application": "db"}], "run": "run", "reason": ""}
+    assert send.asked[0][3] == {"items": [{"application": "db"}], "run": "run"}
     assert send.asked[1][3] == {"items": [{"application": "db"}], "pinner": "him/run", "reason": "he left"}
 
 

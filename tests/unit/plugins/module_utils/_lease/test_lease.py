@@ -27,6 +27,7 @@ def test_unpin_keeps_pins_of_others():
 
 @pytest.mark.parametrize("lease, exclusive, error", [
     (Lease("db"), False, NoLeader),
+    (Lease("db", "db/0", overdue=True, pins=(THEIRS,)), False, NoLeader),
     (Lease("db", "db/0", pins=(THEIRS,)), True, Pinned),
     (Lease("db", "db/0", halted={"reason": "lapsed"}), False, Halted),
 ])
@@ -39,10 +40,19 @@ def test_pin_beside_others_or_without_a_leader_is_foreseen_when_allowed():
     assert Lease("db").refusal_of_pin("me/run", allow_no_leader=True) is None
 
 
+def test_renewing_ones_own_pin_is_never_refused():
+    assert Lease("db", "db/0", overdue=True, pins=(MINE,), halted={"reason": "lapsed"}).refusal_of_pin("me/run", exclusive=True) is None
+
+
 def test_transfer_is_refused_under_the_pin_of_another_only():
-    assert isinstance(Lease("db", "db/0", pins=(THEIRS, MINE)).refusal_of_transfer("me/run"), Pinned)
-    assert Lease("db", "db/0", pins=(MINE,)).refusal_of_transfer("me/run") is None
-    assert isinstance(Lease("db").refusal_of_transfer(None), NoLeader)
+    units = ("db/0", "db/1")
+    assert isinstance(Lease("db", "db/0", pins=(THEIRS, MINE), units=units).refusal_of_transfer("db/1", "me/run"), Pinned)
+    assert Lease("db", "db/0", pins=(MINE,), units=units).refusal_of_transfer("db/1", "me/run") is None
+
+
+def test_transfer_needs_a_leader_and_a_unit_that_takes_part():
+    assert isinstance(Lease("db").refusal_of_transfer("db/1", None), NoLeader)
+    assert isinstance(Lease("db", "db/0", units=("db/0",)).refusal_of_transfer("db/1", None), NoLeader)
 
 
 def test_fields_of_a_newer_endpoint_are_let_pass():
