@@ -95,13 +95,20 @@ class Stage:
             self._lease_endpoint("serve", "--data-dir", self.directory / "endpoint", "--listen", "127.0.0.1:%d" % self.endpoint_port),
             self.directory / "endpoint.log",
         )
-        until(self.endpoint_answers, "the lease endpoint answers at %s (its log: %s)" % (self.url, self.directory / "endpoint.log"))
+        try:
+            until(self.endpoint_answers, "the lease endpoint answers at %s" % self.url)
+        except TimeoutError as late:
+            log = (self.directory / "endpoint.log").read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError("%s. It said: %s" % (late, log[-2000:])) from None
 
     def stop_endpoint(self) -> None:
         self._endpoint_process.terminate()
         self._endpoint_process.wait()
 
     def endpoint_answers(self) -> bool:
+        """False while it starts. Raises TimeoutError when it has ended instead."""
+        if self._endpoint_process.poll() is not None:
+            raise TimeoutError("the lease endpoint ended with %d" % self._endpoint_process.returncode)
         try:
             with urllib.request.urlopen(self.url + "/healthz", timeout=2) as answer:
                 return answer.status == 200

@@ -51,11 +51,12 @@ class ActionModule(ActionBase):
         hosts = [*plan["hosts"], *plan["skipped"], *plan["failed"]]
         report = _report.of_run(plan, options["outcome"], {host: _last_word(variables, host) for host in hosts}, time.time())
         path = pathlib.Path(options["directory"]).absolute() / _report.file_name(report)
-        written = not self._task.check_mode
+        # A rerun that found everything done must not replace the report of the run that did it.
+        written = not self._task.check_mode and not (report["nothing_to_do"] and path.exists())
         if written:
             write(path, json.dumps(report, indent=2) + "\n")
         page = variables.get("lease_endpoint_url") or os.environ.get("LEASE_ENDPOINT_URL")
-        text = _report.text_of_run(report, str(path) if written else None, self._templar.template(page) if page else None)
+        text = _report.text_of_run(report, str(path) if path.exists() else None, self._templar.template(page) if page else None)
         display.display(text)
         result = {"changed": written, "report": report, "text": text, "path": str(path)}
         if self._task.check_mode:

@@ -34,7 +34,8 @@ options:
       - Without them the report says that they are not known.
     type: dict
   directory:
-    description: Where the file is kept, on the controller. One file a run; the report of an earlier execution of the run is replaced.
+    description:
+      - Where the file is kept, on the controller. One file a run; it is replaced by a later execution of the run unless that found everything done.
     type: path
     default: series_upgrade_reports
 attributes:

@@ -52,6 +52,7 @@ def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float) -> dict[str
         "succeeded": all(end["state"] in ("done", "skipped") for end in ends.values()) and bool(outcome.get("applications") is not None),
     }
     report["succeeded"] = report["succeeded"] and not any(report["leadership_changes"].values())
+    report["nothing_to_do"] = report["succeeded"] and not plan.get("hosts")
     report["next"] = next_steps(report)
     return report
 

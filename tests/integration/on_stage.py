@@ -17,6 +17,8 @@ import typing as t
 
 from ansible_collections.leasehold.series_upgrade.playbooks.demo.stage import Stage, processes_of
 
+# As fast as (allowed_misses + 1) x interval <= grace lets it be.
+PACE = {"series_upgrade_grace": 1, "series_upgrade_interval": 0.4, "series_upgrade_allowed_misses": 1}
 # Three times what a run takes on two busy cores; a hang is noticed and told with all that was said.
 PATIENCE = 150
 
@@ -26,7 +28,7 @@ def stage_of(applications: t.Mapping[str, t.Any], **more: t.Any) -> t.Iterator[S
     """A stage in a short directory of its own, gone afterwards; fails when a process of it is left."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="lease-test-", dir="/tmp"))
     try:
-        with Stage(directory, applications, **more) as stage:
+        with Stage(directory, applications, variables=PACE, **more) as stage:
             yield stage
         assert processes_of(str(directory)) == []
     finally:
