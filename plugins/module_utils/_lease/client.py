@@ -92,16 +92,20 @@ class Client:
             found.unknown.extend(part.unknown)
         return found
 
-    def pin(self, names, run, reason, duration=3600.0, session=None, exclusive=False, allow_no_leader=False, terms=None):
-        # type: (Iterable[str], str, str, float, Optional[str], bool, bool, Optional[Dict[str, int]]) -> Dict[str, Outcome]
+    def pin(self, names, run, reason, duration=3600.0, session=None, exclusive=False, allow_no_leader=False, terms=None,
+            session_over=False):
+        # type: (Iterable[str], str, str, float, Optional[str], bool, bool, Optional[Dict[str, int]], bool) -> Dict[str, Outcome]
         """Pins many applications in one call; every one gets its own outcome.
 
         Returns when the pins are durable. Pinning again renews the deadline and changes nothing else. ``terms`` makes an
-        item fail with ``stale`` when that application has changed its leader since.
+        item fail with ``stale`` when that application has changed its leader since. ``session_over`` says that this was the
+        session's last word, so that the next one need not wait until it counts as gone.
         """
         body = {"run": run, "reason": reason, "duration": duration, "exclusive": exclusive, "allow_no_leader": allow_no_leader}
         if session is not None:
             body["session"] = session
+        if session_over:
+            body["session_over"] = True
         items = []  # type: List[Dict[str, Any]]
         for name in names:
             item = {"application": name}  # type: Dict[str, Any]
