@@ -67,14 +67,17 @@ def test_restart_keeps_term_pins_halts_and_tombstones(endpoint, db):
 
 def test_outage_longer_than_everything_expires_nothing_and_gives_a_full_duration(endpoint, db):
     endpoint.claim(db, "db/0", 60)
-    endpoint.pin(db, duration=60)
     free = db + "-free"
     endpoint.claim(free, "db/0", 60)
+    endpoint.pin(db, duration=60)
+    endpoint.pass_time(50)
+    endpoint.claim(db + "-tick", "db/0", 10)  # any write saves the time
     endpoint.kill()
     endpoint.pass_time(7200)
     endpoint.start()
     lease = endpoint.lease(db)
     assert lease["pinned"] and lease["halted"] is None and lease["holder"] == "db/0" and lease["expires_in"] > 58
+    assert lease["pins"][0]["until_in"] > 58, "a pinner that could not renew either"
     assert endpoint.lease(free)["expires_in"] > 58
     assert endpoint.claim(free, "db/1").kind == "denied"
 

@@ -41,7 +41,7 @@ const relative = {
   "in": (at) => `in ${span(at - serverNow())}`,
   ago: (at) => `${span(serverNow() - at)} ago`,
   expiry: (at) => (at > serverNow() ? `renewed for ${span(at - serverNow())}` : `ran out ${span(serverNow() - at)} ago`),
-  late: (at) => `kept by its pin for ${span(serverNow() - at)}`,
+  late: (at) => `not renewed in time, ${span(serverNow() - at)} late`,
 };
 
 function moment(at, words) {
@@ -79,7 +79,7 @@ function application(lease) {
 
   const leader = lease.holder === null
     ? element("span", "leader none", "no leader")
-    : element("span", lease.overdue ? "leader late" : "leader", `${lease.holder} leads`);
+    : element("span", lease.overdue ? "leader late" : "leader", lease.overdue ? `kept for ${lease.holder}` : `${lease.holder} leads`);
   const expiry = lease.expires_at === null ? null : element("span", "expiry", moment(lease.expires_at, lease.overdue ? "late" : "expiry"));
   const made = element("li", "application", element("div", "head",
     element("h3", "", lease.application), leader, element("span", "term", `term ${lease.term}`), ...badges, expiry));
@@ -91,7 +91,7 @@ function application(lease) {
   }
   for (const pin of lease.pins) made.append(note(pin, lease));
   const others = lease.units.filter((unit) => unit !== lease.holder);
-  if (others.length) made.append(element("p", "units", `also in the election: ${others.join(", ")}`));
+  if (others.length) made.append(element("p", "units", `${lease.holder === null ? "seen in the election" : "also in the election"}: ${others.join(", ")}`));
   return made;
 }
 
