@@ -31,7 +31,7 @@ APPLICATIONS = {
     "web": {"units": {"web/0": "m4", "web/1": "m2"}, "order": "any"},
 }
 SICK = "m3"
-REPORTS = pathlib.Path("series_upgrade_reports")
+REPORTS = pathlib.Path("series_upgrade_reports") / "demo"
 # Only what the plan, the turns, the watchers and the report say; the names of the tasks would bury it.
 QUIET = {
     "ANSIBLE_DISPLAY_OK_HOSTS": "false",
@@ -103,9 +103,7 @@ def play(stage: Stage, stay: bool) -> int:
             not stage.ask("pins")["pins"],
         )
     )
-    kept = REPORTS.absolute() / "demo"
-    shutil.copytree(stage.directory / "reports", kept, dirs_exist_ok=True)
-    print("Report:      %s" % " ".join(str(path) for path in sorted(kept.iterdir())), flush=True)
+    print("Report:      %s" % (REPORTS.absolute() / "to-trixie.json"), flush=True)
     print("Status page: %s/ (until the demo ends; look at it with --stay)" % stage.url, flush=True)
     if stay:
         input("Press Enter to end the demo. ")
@@ -143,7 +141,7 @@ def main() -> int:
     directory = pathlib.Path(tempfile.mkdtemp(prefix="lease-demo-", dir=os.environ.get("TMPDIR", "/tmp")))
     result = 1
     try:
-        with Stage(directory, APPLICATIONS, endpoint_python()) as stage:
+        with Stage(directory, APPLICATIONS, endpoint_python(), {"series_upgrade_report_dir": str(REPORTS.absolute())}) as stage:
             result = play(stage, options.stay)
     except KeyboardInterrupt:
         say("Interrupted; everything that was started has been ended.")

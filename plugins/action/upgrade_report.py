@@ -62,7 +62,9 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return result
         if not report["succeeded"]:
-            result.update(failed=True, msg="Run %s is not finished. %s" % (report["run"], " ".join(report["next"])))
+            # What was printed above need not be dumped once more as the result of a failed task.
+            msg = "Run %s is not finished. %s" % (report["run"], " ".join(report["next"]))
+            return {"failed": True, "changed": written, "path": str(path), "msg": msg}
         return result
 
 

@@ -55,7 +55,7 @@ EXAMPLES = r"""
 RETURN = r"""
 text:
   description: What was printed.
-  returned: always
+  returned: success
   type: str
 path:
   description: The file with the report.
@@ -64,7 +64,7 @@ path:
   sample: /home/me/series_upgrade_reports/to-trixie.json
 report:
   description: The report, as it is in the file.
-  returned: when O(about=run)
+  returned: success, when O(about=run)
   type: dict
   contains:
     succeeded:

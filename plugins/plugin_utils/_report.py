@@ -37,7 +37,8 @@ def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float) -> dict[str
         end.update({key: status[key] for key in ("series", "upgrade_id") if status.get(key)})
         if status.get("state"):
             end["watcher"] = status["state"]
-            end["why"] = end["why"] or status.get("reason") or ""
+            # The machine's own words come first; it was there.
+            end["why"] = status.get("reason") or end["why"]
     applications = {name: dict(found) for name, found in outcome.get("applications", {}).items()}
     report: dict[str, t.Any] = {
         "run": plan["run"],
@@ -128,7 +129,8 @@ def text_of_fleet(leases: t.Mapping[str, Facts] | None, machines: Facts, now: fl
             more = "grace %d s" % left if status["state"] == "WATCHING" and left is not None else status.get("reason") or ""
             lines.append("  %-12s %-12s %-9s %s" % (host, status["state"], status.get("series") or "", more))
         else:
-            lines.append("  %-12s %-12s %-9s %s" % (host, "not known", "", found.get("msg") or "it was not asked"))
+            why = found.get("msg") or "it was not asked"
+            lines.append("  %-12s %-12s %-9s %s" % (host, "not known", "", why[len(host) + 2 :] if why.startswith(host + ": ") else why))
     return "\n".join(line.rstrip() for line in lines)
 
 
