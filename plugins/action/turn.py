@@ -138,6 +138,9 @@ class ActionModule(ActionBase):
             answer["msg"] = RunBook(self._book.read()).turns.machines[self._host]["why"]
         book = RunBook(self._book.read())
         answer["applications"] = _leadership.told(book, applications)
+        if book.turns.over and not self._check:
+            # Were everybody to fail, the play would end here, and nothing after it would run.
+            _leadership.step_down(self._book, self._client)
         return answer
 
     def _close(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -149,6 +152,8 @@ class ActionModule(ActionBase):
                     book.turns.give(host, False, "it never gave its turn back" if entry["state"] == "running" else "its turn never came")
             applications = sorted(content["applications"])
         unpinned, problems = _leadership.let_go(self._book, applications, self._client, self._check, self._say)
+        if not self._check:
+            _leadership.step_down(self._book, self._client)
         halted = _leadership.halted(applications, self._client) if applications else {}
         book = RunBook(self._book.read())
         told = _leadership.told(book, applications, halted)

@@ -72,11 +72,12 @@ class ActionModule(ActionBase):
             pinner = _inspection.pinner(client.whoami(), run, concerned if values["pin"] else [])
             leases = client.leases(sorted(applications))
             _inspection.free(leases, concerned, pinner, values["takeover"])
-        made = plan(values["applications"], {name: lease.holder for name, lease in leases.items()}, machines, purpose=purpose, target=target)
+        # The plan calls a target what the machines go to, and a rollback knows only what they come from.
+        made = plan(values["applications"], _inspection.leaders(leases), machines, purpose=purpose, target="" if purpose == "rollback" else target)
         if made.blocked and not made.hosts:
             raise Refusal("blocked", "no machine can go. %s" % " ".join("%s." % why.rstrip(".") for why in made.blocked.values()))
 
-        content = _run_book.opening(made, run, session, pinner, values["pin"], values["pin_duration"], values["takeover"])
+        content = _run_book.opening(made, target, run, session, pinner, values["pin"], values["pin_duration"], values["takeover"])
         for name, lease in leases.items():
             if lease.pin_of(pinner) is not None and name in content["applications"]:
                 content["applications"][name]["pinned_before"] = True

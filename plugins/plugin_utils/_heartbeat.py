@@ -74,7 +74,8 @@ class Heartbeat:
 
     def _unheard(self, msg: str) -> None:
         with self._book.edit() as content:
-            book, silent = RunBook(content), self._clock() - (content["heard_at"] or self._clock())
+            now, heard = self._clock(), content["heard_at"]
+            book, silent = RunBook(content), now - (now if heard is None else heard)
             if silent < content["pin_duration"]:
                 self._say("the pins could not be renewed, trying again (%s)" % msg)
                 return
@@ -82,11 +83,12 @@ class Heartbeat:
                 book.stop(name, "%s may no longer be pinned: the endpoint has not answered for %d s" % (name, silent))
 
 
-def pin(client: t.Any, content: t.Mapping[str, t.Any], names: t.Iterable[str], exclusive: bool = True) -> dict[str, t.Any]:
+def pin(client: t.Any, content: t.Mapping[str, t.Any], names: t.Iterable[str], exclusive: bool = True, **more: t.Any) -> dict[str, t.Any]:
     """Takes the pins of the run on NAMES. Exclusively: neither another run nor another living session of this one. Raises LeaseError."""
+    way = "to" if content["purpose"] == "upgrade" else "from"
     return client.pin(
-        names, run=content["run"], reason="%s to %s" % (content["purpose"], content["target"]), duration=content["pin_duration"],
-        session=content["session"], exclusive=exclusive,
+        names, run=content["run"], reason="%s %s %s" % (content["purpose"], way, content["target"]), duration=content["pin_duration"],
+        session=content["session"], exclusive=exclusive, **more,
     )
 
 

@@ -129,13 +129,19 @@ def free(leases: t.Mapping[str, t.Any], applications: t.Iterable[str], mine: str
         raise Refusal(kind, "%s %s" % (" ".join(said), UNCHANGED))
 
 
+def leaders(leases: t.Mapping[str, t.Any]) -> dict[str, str | None]:
+    """Who leads each application. A holder that has let its lease pass leads no more, unless a pin keeps the lease for it."""
+    return {name: None if lease.overdue and not lease.pins else lease.holder for name, lease in leases.items()}
+
+
 def next_step(problem: t.Any) -> str:
     """A refusal of the endpoint, with what to do about it where its own sentence does not say."""
     hint = {
         "forbidden": "Check endpoint_token (LEASE_ENDPOINT_TOKEN); tokens are made with: lease_endpoint token create.",
         "unreachable": "Check with: lease_endpoint status.",
     }.get(problem.kind)
-    return " ".join(part for part in (str(problem.msg).rstrip(".") + ".", hint, UNCHANGED) if part)
+    said = str(problem.msg).rstrip(".")
+    return " ".join(part for part in (said if said.endswith("?") else said + ".", hint, UNCHANGED) if part)
 
 
 def why_skipped(machine: MachineState, purpose: str, goal: str) -> str:

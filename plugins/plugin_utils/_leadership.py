@@ -104,6 +104,25 @@ def let_go(
     return counts, problems
 
 
+def step_down(book: TurnFile, client: Client) -> None:
+    """
+    Tells the endpoint that nobody drives this session any more, so that a rerun need not wait until it counts as silent. Pins stay.
+
+    Best effort: an endpoint that does not hear it will notice the silence.
+    """
+    content = book.read()
+    names = [name for name, known in content["applications"].items() if known["state"] in (PINNED, STOPPED) or known.get("pinned_before")]
+    if not content["pin"] or not names:
+        return
+    try:
+        leases = client().leases(names)
+        ours = [name for name, lease in leases.items() if getattr(lease.pin_of(content["pinner"]), "session", None) == content["session"]]
+        if ours:
+            pin(client(), content, ours, session_over=True)
+    except LeaseError:
+        pass
+
+
 def halted(applications: t.Iterable[str], client: Client) -> dict[str, str]:
     """Applications that the endpoint has halted, and why; nothing when it cannot be asked."""
     try:
