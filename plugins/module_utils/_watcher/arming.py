@@ -17,7 +17,7 @@ from . import client, files, program, protocol, record as records, service, stat
 from .clock import Clock
 from .daemon import read_boot_id
 from .lock import Busy, Lock
-from .machine import Machine
+from .machine import Machine, problem_of
 from .marker import Damaged, Marker, NotDurable
 from .spec import SpecError, checked
 
@@ -115,6 +115,9 @@ def _check_place(spec: Dict[str, Any], how: Settings) -> None:
             raise ArmingError("{0} must be an absolute path without blanks, not {1!r}".format(key, how[key]))
     if spec["reboot"] and how["kind"] == "process" and not how.get("boot_id_file"):
         raise ArmingError("a watcher run as a process does not come back after a reboot; use the service systemd, or set reboot to false")
+    problem = problem_of(spec)
+    if problem:
+        raise ArmingError(problem.rstrip("."))
     if spec["allowed_group"]:
         try:
             grp.getgrnam(spec["allowed_group"])

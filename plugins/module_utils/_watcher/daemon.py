@@ -103,7 +103,9 @@ class Loop:
             if self._watcher.leaving and self._watcher.work is None:
                 break
         peers.close()
-        return EXIT_INTERRUPTED if self._signals.terminate else EXIT.get(self._watcher.state(), EXIT_INTERRUPTED)
+        # Whoever ends us in the middle gets a status after which the service starts us again.
+        state = self._watcher.state()
+        return EXIT_INTERRUPTED if self._signals.terminate and state not in states.TERMINAL else EXIT.get(state, EXIT_INTERRUPTED)
 
     def _hear_threads(self) -> None:
         while self._mailbox is not None:

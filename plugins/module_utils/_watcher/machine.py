@@ -22,9 +22,21 @@ from .work import Work
 
 # A machine that was told to reboot and is still here after this long will not reboot by itself.
 REBOOT_PATIENCE = 900
+# A unit that was brought back may take this long to be healthy, however short the grace is.
+RECOVERY = 60
 SERIES_CHECK = "series"
 
 Record = Dict[str, Any]
+
+
+def problem_of(spec: Dict[str, Any]) -> Optional[str]:
+    """Why this spec's method or kind of snapshot cannot be had at all; known without touching the machine."""
+    try:
+        methods.method(spec, Context())
+        registry.kind(spec["snapshot"], _nothing)
+    except StepFailed as problem:
+        return str(problem)
+    return None
 
 
 class Machine:
@@ -61,6 +73,10 @@ class Machine:
         """Let the drained units run again. Repeatable."""
         for item in reversed(spec["drain"]):
             _tell_unit(item, "resume", work)
+
+    def finish(self, spec: Dict[str, Any], work: Work) -> None:
+        """Put back what the upgrade may still hold still, apt's timers for example. Deletes nothing. Repeatable."""
+        methods.method(spec, work).thaw(work)
 
     def can_go_back(self, spec: Dict[str, Any], memory: Dict[str, Any]) -> bool:
         """Whether anything leads back to the old series: a snapshot that was taken, or the user's own rollback command."""
@@ -115,7 +131,7 @@ class Machine:
         return (probes.OK if live == check["series"] else probes.FAILED), "the machine runs {0}".format(live)
 
     def _see(self, spec: Dict[str, Any], series: str, work: Work) -> Optional[str]:
-        """None as soon as all required checks are good; after settle + grace seconds, which the slowest start fits in, what is not."""
+        """None as soon as all required checks are good; what is not, after as long as the slowest start takes."""
         start = self._clock.now()
         health = Health(self.checks(spec, series), 0, start)
         while True:
@@ -125,7 +141,7 @@ class Machine:
             now = self._clock.now()
             if health.verdict(now) == HEALTHY:
                 return None
-            if now - start > spec["settle"] + spec["grace"]:
+            if now - start > spec["settle"] + max(spec["grace"], RECOVERY):
                 return health.complaint()
             work.progress(None, health.complaint())
             work.wait(min(0.5, spec["interval"]))

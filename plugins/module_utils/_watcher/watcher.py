@@ -88,7 +88,7 @@ class Watcher:
         elif self.book.state == ROLLING_BACK:
             self._next_step()
         elif self.book.state == states.COMMITTING:
-            self.book.move("recorded", reason=self.record["reason"])
+            self._begin("commit", lambda work: self.machine.finish(self.spec, work))
 
     def _begin(self, name: str, act: Callable[[Work], Any], **changes: Any) -> None:
         # Work of the same name that an earlier process began may have left a program that still runs.
@@ -190,6 +190,9 @@ class Watcher:
         elif name == "undo":
             reason = self.record["aborting"] + ("; and it could not be undone whole: " + error if error else "")
             self.book.move("undone", reason=reason, aborting=None)
+        elif name == "commit":
+            # The decision stands; what could not be put back is told, and a person looks at it.
+            self.book.move("recorded", reason=self.record["reason"] + ("; but " + error if error else ""))
         elif state in (states.ARMED, UPGRADING):
             if error:
                 self._phase_failed(error)
@@ -214,7 +217,9 @@ class Watcher:
 
     def _overtaken(self, name: str) -> bool:
         """A request has been made durable while this work ran; what it found no longer decides."""
-        return self.book.state in (ROLLBACK_REQUESTED, states.COMMITTING, states.COMMITTED) or (bool(self.record["aborting"]) and name != "undo")
+        if self.book.state == states.COMMITTING:
+            return name != "commit"
+        return self.book.state in (ROLLBACK_REQUESTED, states.COMMITTED) or (bool(self.record["aborting"]) and name != "undo")
 
     def _phase_failed(self, reason: str) -> None:
         if not self.record["irreversible"]:

@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a verb answers: repeatable by its id, compared with what was read, durable before it is said."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import files
+
+
+def test_same_request_twice_gets_the_same_answer(rig):
+    machine = rig()
+    first = machine.ask("upgrade", request_id="r1")
+    machine.end("drain")
+    assert machine.ask("upgrade", request_id="r1") == first
+
+
+def test_same_request_gets_the_same_answer_from_a_new_watcher(rig):
+    machine = rig()
+    machine.upgrade()
+    first = machine.ask("rollback", request_id="r1")
+    machine.start()
+    assert machine.ask("rollback", request_id="r1") == first
+
+
+def test_request_id_of_another_verb_is_refused(rig):
+    machine = rig()
+    machine.ask("upgrade", request_id="r1")
+    assert machine.ask("abort", request_id="r1")["kind"] == "bad_request"
+
+
+def test_refusal_is_decided_anew(rig):
+    machine = rig()
+    assert machine.ask("commit", request_id="r1")["kind"] == "wrong_state"
+    machine.upgrade()
+    machine.let_pass(3)
+    assert machine.ask("commit", request_id="r1")["result"] == "accepted"
+
+
+def test_request_about_an_older_record_is_stale(rig):
+    machine = rig()
+    seen = machine.ask("status")["generation"]
+    machine.ask("drain")
+    answer = machine.ask("upgrade", if_generation=seen)
+    assert answer["kind"] == "stale_generation"
+    assert machine.state == "ARMED"
+
+
+def test_commit_of_an_unhealthy_machine_needs_force(rig):
+    machine = rig()
+    machine.upgrade()
+    machine.shows["db answers"] = "failed"
+    machine.let_pass(3)
+    answer = machine.ask("commit")
+    assert answer["kind"] == "unhealthy"
+    assert "db answers is failed" in answer["msg"]
+    assert machine.ask("commit", force=True)["result"] == "accepted"
+
+
+def test_abort_is_too_late_once_the_machine_is_being_changed(rig):
+    machine = rig()
+    machine.ask("upgrade")
+    machine.end("drain")
+    machine.end("prepare")
+    assert machine.ask("abort")["kind"] == "too_late"
+
+
+def test_shutdown_is_refused_while_an_upgrade_lives(rig):
+    machine = rig()
+    machine.upgrade()
+    answer = machine.ask("shutdown")
+    assert answer["kind"] == "wrong_state"
+    assert "to-trixie/m1/1" in answer["msg"]
+    machine.ask("hold")
+    assert machine.ask("shutdown")["ok"]
+
+
+@pytest.mark.parametrize("do", ["upgrade", "rollback", "commit", "hold", "extend"])
+def test_request_that_cannot_be_recorded_is_not_done(rig, monkeypatch, do):
+    machine = rig()
+    if do != "upgrade":
+        machine.upgrade()
+        machine.let_pass(3)
+    before = machine.state
+
+    def full(path, data, keep_as=None, mode=0o600):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(files, "replace", full)
+        answer = machine.ask(do, seconds=5)
+        assert answer["kind"] == "not_durable"
+        assert machine.state == before
+    machine.start()
+    assert machine.state == before
+    machine.let_pass(3)
+    assert machine.ask(do, seconds=5)["result"] == "accepted"
+
+
+def test_status_tells_what_leads_to_a_decision(rig):
+    machine = rig()
+    machine.upgrade()
+    machine.let_pass(3)
+    status = machine.ask("status")
+    assert {key: status[key] for key in ("state", "series", "source_series", "target_series", "run", "machine", "healthy", "drained")} == {
+        "state": "WATCHING", "series": "trixie", "source_series": "bookworm", "target_series": "trixie", "run": "to-trixie", "machine": "m1",
+        "healthy": True, "drained": True,
+    }
+    assert [check["name"] for check in status["last_health"]] == ["series", "db answers"]
+    assert status["history"][-1]["seq"] == status["seq"]
