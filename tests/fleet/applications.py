@@ -68,7 +68,7 @@ class NativeFleet:
         ours = {
             "drain": "systemctl stop {unit_name}.service",
             "resume": "systemctl start {unit_name}.service",
-            "checks": [{"name": "{unit} runs", "kind": "systemd", "unit": "{unit_name}.service"}, {"name": "{machine} answers", "kind": "tcp", "port": 22}],
+            "checks": [{"name": "{unit} runs", "kind": "systemd", "unit": "{unit_name}.service"}, {"name": "{unit} is reached", "kind": "tcp", "port": 22}],
         }
         return {
             "lease_endpoint_url": self.endpoint.url,
@@ -80,6 +80,8 @@ class NativeFleet:
             "series_upgrade_report_dir": str(self.fleet.state / "reports"),
             # Short, for tests; above (allowed_misses + 1) x interval.
             "series_upgrade_grace": 6, "series_upgrade_interval": 2, "series_upgrade_allowed_misses": 2,
+            # The two-series archive is nobody's official one: what becomes of it has to be said.
+            **({"series_upgrade_debian": {"sources": {"*/two-series*": "follow"}}} if self.fleet.image == "two-series" else {}),
             **self.variables,
         }
 

@@ -1,0 +1,46 @@
+"""Fleets for the end-to-end tests: real machines, an endpoint with TLS, two native applications."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+from tests.fleet import Endpoint, NativeFleet
+from tests.testbed import Fleet
+
+# The operator's own idea of health, on every machine: a machine with the file is ill as soon as it runs trixie.
+ILL = "/srv/data/ill-on-trixie"
+CHECK = {"name": "{machine} is not ill", "kind": "command", "command": f"test ! -e {ILL} || ! grep -q trixie /etc/os-release"}
+
+
+def _native(name: str, image: str):
+    with Fleet.up(f"{name}-{os.getpid()}", machines=3, image=image, owner=os.getpid()) as fleet:
+        native = NativeFleet(fleet, Endpoint(fleet).start(), series_upgrade_checks=[CHECK])
+        try:
+            yield native.install()
+        finally:
+            _keep_logs(native)
+
+
+def _keep_logs(native: NativeFleet) -> None:
+    """With LEASEHOLD_KEEP_LOGS=DIRECTORY, what the machines say of themselves outlives them."""
+    keep = os.environ.get("LEASEHOLD_KEEP_LOGS")
+    if not keep:
+        return
+    for machine in native.fleet.machines:
+        place = pathlib.Path(keep, native.fleet.name, machine.name)
+        place.mkdir(parents=True, exist_ok=True)
+        said = machine.ssh("journalctl --no-pager; tail -n +1 /var/lib/series-upgrade/* /var/lib/series-upgrade/log/*", check=False)
+        (place / "journal").write_text(said.stdout, encoding="utf-8")
+
+
+@pytest.fixture(name="bookworm", scope="module")
+def _bookworm():
+    yield from _native("bookworm", "bookworm")
+
+
+@pytest.fixture(name="two_series", scope="module")
+def _two_series():
+    yield from _native("two-series", "two-series")

@@ -1,0 +1,38 @@
+"""What needs many upgrades and no real archive: machines whose series differ by four small packages."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fleet import Sampler, changes
+
+
+@pytest.fixture(name="unpinned", scope="module")
+def _unpinned(two_series):
+    """A whole run that pins nothing."""
+    with Sampler(two_series.endpoint, "unpinned", every=0.5) as seen:
+        done = two_series.play("upgrade_series", "-e", "{series_upgrade_pin: false}")
+    print(done.stdout)
+    return done, seen
+
+
+def test_without_pins_leadership_changes(two_series, unpinned):
+    """So that the other tests' "no change" means something: their onlooker would see one."""
+    done, seen = unpinned
+    assert done.returncode == 0, done.stdout
+    assert set(two_series.series().values()) == {"trixie"}
+    assert any(changes(seen.history(application)) for application in ("db", "cache"))
+
+
+def test_all_machines_roll_back_and_go_again_under_pins_without_a_change(two_series, unpinned):    # pylint: disable=unused-argument
+    with Sampler(two_series.endpoint, "pinned", every=0.5) as seen:
+        back = two_series.play("rollback", "-e", "series_upgrade_rollback=all")
+        assert back.returncode == 0, back.stdout
+        assert set(two_series.series().values()) == {"bookworm"}
+        forth = two_series.play("upgrade_series")
+        assert forth.returncode == 0, forth.stdout
+        assert set(two_series.series().values()) == {"trixie"}
+    for application in ("db", "cache"):
+        assert changes(seen.history(application), pinned_only=True) == []
+        assert any(pinned for _time, _holder, _term, pinned in seen.history(application))
+    assert two_series.endpoint.ask("/v1/pins")["pins"] == []
