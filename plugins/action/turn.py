@@ -106,9 +106,7 @@ class ActionModule(ActionBase):
         return answer
 
     def _halted(self, why: str, kind: str) -> dict[str, t.Any]:
-        book = RunBook(self._book.read())
-        told = _leadership.told(book, book.of(self._host))
-        return {"turn": "halted", "failed": True, "kind": kind, "msg": "%s does not go: %s" % (self._host, why), "applications": told}
+        return {"turn": "halted", "failed": True, "kind": kind, "msg": "%s does not go: %s" % (self._host, why)}
 
     def _jammed(self) -> str:
         forks = context.CLIARGS.get("forks") or C.DEFAULT_FORKS
@@ -120,7 +118,7 @@ class ActionModule(ActionBase):
         proof = self._values["proof"]
         lacking = "" if self._check else missing_proof(self._host, proof, content["purpose"], content["target"])
         reason = str(self._values["reason"] or "").strip()
-        why = reason if lacking and reason and not proof else "%s (%s)" % (lacking, reason) if lacking and reason and reason not in lacking else lacking
+        why = _why(lacking, reason, proof or {})
         with self._book.edit() as content:
             book = RunBook(content)
             book.give(self._host, not lacking, why)
@@ -137,7 +135,8 @@ class ActionModule(ActionBase):
             # The turn was never taken; the task that could not take it has failed already and said why.
             answer["msg"] = RunBook(self._book.read()).turns.machines[self._host]["why"]
         book = RunBook(self._book.read())
-        answer["applications"] = _leadership.told(book, applications)
+        if not answer.get("failed"):
+            answer["applications"] = _leadership.told(book, applications)
         if book.turns.over and not self._check:
             # Were everybody to fail, the play would end here, and nothing after it would run.
             _leadership.step_down(self._book, self._client)
@@ -166,3 +165,10 @@ class ActionModule(ActionBase):
     @staticmethod
     def _say(text: str) -> None:
         Display().display(text)
+
+
+def _why(lacking: str, reason: str, proof: t.Mapping[str, t.Any]) -> str:
+    """The one reason for a failure: what the proof lacks, and what the task said unless that is the same."""
+    if not lacking or not reason or proof.get("reason") or reason in lacking:
+        return lacking
+    return "%s (%s)" % (lacking, reason) if proof else reason

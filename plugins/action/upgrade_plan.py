@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
         except LeaseError as problem:
             return {**result, "failed": True, "kind": problem.kind, "msg": _inspection.next_step(problem)}
         except (PlanError, ApplicationsError) as problem:
-            return {**result, "failed": True, "kind": "invalid", "msg": problem.msg}
+            return {**result, "failed": True, "kind": "invalid", "msg": "%s %s" % (problem.msg, _inspection.UNCHANGED)}
         except Refusal as problem:
             return {**result, "failed": True, "kind": problem.kind, "msg": problem.msg}
 

@@ -92,7 +92,7 @@ run:
   type: str
 applications:
   description: Applications of this machine (of the run, when O(state=close)) with what is known of their pin.
-  returned: always
+  returned: success
   type: dict
   sample: {db: {state: pinned, holder: db/1, term: 4, leadership_changes: 0, why: ""}}
 machines:

@@ -95,7 +95,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: The status the watcher gave last, whole.
+  description: The status the watcher gave last. Whole with O(do=status), else what proves the outcome.
   returned: when the watcher answered
   type: dict
   sample: {state: COMMITTED, series: trixie, target_series: trixie, upgrade_id: to-trixie/m1/1}
@@ -104,15 +104,14 @@ state:
   returned: when the watcher answered
   type: str
   sample: COMMITTED
-answer:
-  description: The watcher's answer to the request itself.
-  returned: when a request was sent
-  type: dict
-  sample: {ok: true, result: accepted}
 kind:
   description: >-
     For failures, one word to branch on. V(unreachable), V(untrusted) (host key), V(denied) (login), V(no_watcher) (nobody answers at the socket),
     V(rejected) (the watcher said no), V(unexpected) (settled in another state), V(timeout), V(other_upgrade), V(invalid).
   returned: failure
+  type: str
+refusal:
+  description: When RV(kind) is V(rejected), the kind of the watcher's refusal, C(no_artifact) or C(too_late) for instance.
+  returned: when the watcher refused
   type: str
 """

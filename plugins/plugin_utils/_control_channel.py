@@ -11,6 +11,7 @@ Three links carry the same channel: the socket itself, an SSH channel by paramik
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import select
 import shutil
@@ -28,6 +29,8 @@ except ImportError as problem:
 else:
     HAS_PARAMIKO = None
     Transport = paramiko.Transport
+    # Whatever is wrong is raised and told in a sentence; without a handler Python would print paramiko's own words beside it.
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 # sun_path holds 108 bytes with the terminating zero.
 MAX_SOCKET_PATH = 107

@@ -28,6 +28,13 @@ EXPECTED = {"upgrade": ("COMMITTED",), "commit": ("COMMITTED",), "rollback": ("R
 NOT_FROM = {"upgrade": ("HELD", "INVALID", "ROLLBACK_FAILED", "ROLLBACK_REQUESTED", "ROLLING_BACK", "ROLLED_BACK", "ABORTED")}
 
 
+# What proves an outcome and tells a person about it. The rest (history, health) is for whoever asks for the status.
+TOLD = (
+    "state", "series", "source_series", "target_series", "upgrade_id", "run", "machine", "reason", "since", "phase", "boot_id", "generation",
+    "grace_remaining", "can_roll_back",
+)
+
+
 class Errand:
     """DO at HOST. `run` carries it out over a conversation, `rehearse` says what it would do; both answer a task's result."""
 
@@ -48,7 +55,6 @@ class Errand:
             self._expect += ("WATCHING",)
         self._reason, self._seconds, self._upgrade_id = reason, seconds, upgrade_id
         self._status: dict[str, t.Any] = {}
-        self._answer: dict[str, t.Any] | None = None
         self._changed = False
 
     def run(self, conversation: Conversation, deadline: float) -> dict[str, t.Any]:
@@ -59,8 +65,8 @@ class Errand:
         verb = self._needed()
         if verb:
             generation = self._status.get("generation") if verb == "commit" else None
-            self._answer = conversation.ask(verb, deadline, reason=self._reason, seconds=self._seconds, if_generation=generation)
-            self._changed = self._answer.get("result") == "accepted"
+            answer = conversation.ask(verb, deadline, reason=self._reason, seconds=self._seconds, if_generation=generation)
+            self._changed = answer.get("result") == "accepted"
             self._status = conversation.status(deadline)
         if self._until != "answered" and self._do != "status":
             self._status = conversation.follow(self._enough, deadline, since=seq)
@@ -85,8 +91,9 @@ class Errand:
         result: dict[str, t.Any] = {"failed": True, "changed": self._changed, "kind": problem.kind, "msg": problem.msg}
         if self._status:
             result.update(status=self._shown(), state=self._status.get("state"))
-        answer = problem.answer if isinstance(problem, Refused) else self._answer
-        return {**result, "answer": answer} if answer is not None else result
+        if isinstance(problem, Refused):
+            result["refusal"] = problem.answer.get("kind")
+        return result
 
     def _is_ours(self) -> None:
         found = self._status.get("upgrade_id")
@@ -113,8 +120,6 @@ class Errand:
     def _outcome(self) -> dict[str, t.Any]:
         state = self._status.get("state")
         result: dict[str, t.Any] = {"changed": self._changed, "status": self._shown(), "state": state}
-        if self._answer is not None:
-            result["answer"] = self._answer
         if self._until == "answered" or not self._expect or state in self._expect:
             return {**result, "msg": "%s is %s" % (self._host, state)}
         why = self._status.get("reason")
@@ -129,5 +134,7 @@ class Errand:
         }.get(str(state), "")
 
     def _shown(self) -> dict[str, t.Any]:
-        """The status without the envelope."""
-        return {key: value for key, value in self._status.items() if key not in ("v", "ok", "result", "do", "request_id")}
+        """The status without the envelope; short unless it is what was asked for."""
+        if self._do == "status":
+            return {key: value for key, value in self._status.items() if key not in ("v", "ok", "result", "do", "request_id")}
+        return {key: self._status[key] for key in TOLD if key in self._status}

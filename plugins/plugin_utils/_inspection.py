@@ -77,7 +77,7 @@ def machines(
     Raises Refusal when a chosen machine has a problem that its operator can put right first. One that does not answer is no such
     problem: it halts its applications in the plan, and the others go.
     """
-    wanted = {host for application in applications.values() for host in application.machines if host in hosts} | set(chosen)
+    wanted = {host for application in applications.values() for host in application.machines if host in hosts} | {host for host in chosen if host in hosts}
     found: dict[str, MachineState] = {}
     for host in sorted(wanted, key=natural):
         result = results.get(host)
@@ -108,25 +108,27 @@ def pinner(whoami: t.Mapping[str, t.Any], run: str, applications: t.Iterable[str
 
 def free(leases: t.Mapping[str, t.Any], applications: t.Iterable[str], mine: str, takeover: bool) -> None:
     """Raises Refusal when one of APPLICATIONS is halted, or pinned by anybody else, or by a living session of our own run."""
-    said, kind = [], "pinned"
+    said: dict[str, list[str]] = {}
+    kind = "pinned"
     for name in applications:
         lease = leases.get(name)
         if lease is None:
             continue
         if lease.halted:
             kind = "halted"
-            said.append("%s is halted: %s. Look at its machines, then clear it with the playbook unpin: -e series_upgrade_clear_halts=%s." % (
-                name, str(lease.halted.get("reason") or "a pin lapsed").rstrip("."), name))
+            said.setdefault("halted: %s. Look at the machines, then clear it with the playbook unpin: -e series_upgrade_clear_halts=%s." % (
+                str(lease.halted.get("reason") or "a pin lapsed").rstrip("."), name), []).append(name)
         for pin in lease.pins:
             heard = pin.session_seen_in
             if pin.pinner != mine:
-                said.append("%s is pinned by %s (%s, for %d more seconds); wait for that run, or lift its pin with the playbook unpin." % (
-                    name, pin.pinner, pin.reason or "no reason given", pin.until_in or 0))
+                said.setdefault("pinned by %s (%s); wait for that run, or lift its pin with the playbook unpin." % (
+                    pin.pinner, pin.reason or "no reason given"), []).append(name)
             elif heard is not None and heard < SESSION_TTL and not takeover:
-                said.append("%s is pinned by this very run, %s, in another session, %s, heard %d seconds ago; if that one is dead, wait until it was "
-                            "silent for %d seconds or say series_upgrade_takeover=true." % (name, mine, pin.session, heard, SESSION_TTL))
+                said.setdefault("pinned by this very run, %s, in another session, %s, heard %d seconds ago; if that one is dead, wait until it "
+                                "was silent for %d seconds or say series_upgrade_takeover=true." % (mine, pin.session, heard, SESSION_TTL), []).append(name)
     if said:
-        raise Refusal(kind, "%s %s" % (" ".join(said), UNCHANGED))
+        sentences = ("%s %s %s" % (" and ".join(names), "is" if len(names) == 1 else "are", rest) for rest, names in said.items())
+        raise Refusal(kind, "%s %s" % (" ".join(sentences), UNCHANGED))
 
 
 def leaders(leases: t.Mapping[str, t.Any]) -> dict[str, str | None]:

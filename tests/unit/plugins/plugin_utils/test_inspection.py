@@ -131,8 +131,8 @@ MINE = Pin("ops/" + RUN, run=RUN, reason="upgrade to trixie", until_in=3000.0, s
 
 
 @pytest.mark.parametrize("found, takeover, kind, sentence", [
-    (lease(halted={"reason": "the pin of ops/x lapsed"}), False, "halted", "db is halted: the pin of ops/x lapsed. Look at its machines, then clear it"),
-    (lease(pins=(dataclasses.replace(MINE, pinner="boss/by-hand"),)), False, "pinned", "db is pinned by boss/by-hand (upgrade to trixie, for 3000 more seconds)"),
+    (lease(halted={"reason": "the pin of ops/x lapsed"}), False, "halted", "db is halted: the pin of ops/x lapsed. Look at the machines, then clear it"),
+    (lease(pins=(dataclasses.replace(MINE, pinner="boss/by-hand"),)), False, "pinned", "db is pinned by boss/by-hand (upgrade to trixie); wait for that run"),
     (lease(pins=(dataclasses.replace(MINE, pinner="boss/by-hand"),)), True, "pinned", "db is pinned by boss/by-hand"),
     (lease(pins=(MINE,)), False, "pinned", "in another session, there:1:a, heard 5 seconds ago"),
 ])
@@ -140,6 +140,12 @@ def test_a_pinned_or_halted_application_is_refused(found, takeover, kind, senten
     with pytest.raises(Refusal) as refused:
         _inspection.free({"db": found}, ["db"], MINE.pinner, takeover)
     assert refused.value.kind == kind and sentence in refused.value.msg and "Nothing was changed" in refused.value.msg
+
+
+def test_one_cause_is_told_once_for_all_its_applications():
+    with pytest.raises(Refusal, match="^db and web are pinned by boss/by-hand [^.]*[.] Nothing was changed.$"):
+        foreign = lease(pins=(dataclasses.replace(MINE, pinner="boss/by-hand"),))
+        _inspection.free({"db": foreign, "web": foreign}, ["db", "web"], MINE.pinner, False)
 
 
 @pytest.mark.parametrize("found, takeover", [
