@@ -42,6 +42,9 @@ ATTEMPTS = 3
 TELLING = ["/bin/sh", "-c", 'exec "$@" -o APT::Status-Fd=3 3>&1', "series-upgrade"]
 
 STATUS = re.compile(r"(dlstatus|pmstatus|pmerror|pmconffile):([^:]*):([0-9.]+):(.*)$")
+# Marks what we have started, and all that this starts in turn.
+MARK = "SERIES_UPGRADE_ID"
+
 FAILURE = re.compile(r"^(?:E: |dpkg: error|dpkg: dependency problems)")
 
 
@@ -125,11 +128,16 @@ class Apt:
         return ["apt-get", "--quiet", "--assume-yes"] + [word for setting in settings for word in ("-o", setting)] + list(words)
 
     def wait_for_locks(self, context: Context) -> None:
-        """Return when no other program holds apt's locks; raises StepFailed, naming it, when one still does after the timeout."""
+        """
+        Return when no other program holds apt's locks; raises StepFailed, naming it, when one still does after the timeout.
+
+        Our own apt does not count: after a restart of the watcher it may be at work still, and is about to be attached to.
+        """
         deadline = self._clock() + self._lock_timeout
         told = None
         while True:
-            pid = next((pid for pid in (self._held_by(path) for path in APT_LOCKS) if pid is not None), None)
+            holders = [pid for pid in (self._held_by(path) for path in APT_LOCKS) if pid is not None]
+            pid = next((pid for pid in holders if not _is_ours(pid, context.run_id)), None)
             if pid is None:
                 return
             if self._clock() >= deadline:
@@ -156,10 +164,18 @@ class Apt:
                 last[0] = int(seen.percent)
                 context.progress(seen.percent, seen.msg)
 
-        code = context.call(argv, log, on_line=on_line, env=ENVIRONMENT)
+        code = context.call(argv, log, on_line=on_line, env=dict(ENVIRONMENT, **{MARK: context.run_id}))
         if code == 0:
             return None
         return "; ".join(failures[-2:]) if failures else "exit status {0}, see {1}".format(code, log)
+
+
+def _is_ours(pid: int, run_id: str) -> bool:
+    try:
+        with open("/proc/{0}/environ".format(pid), "rb") as file:
+            return "{0}={1}".format(MARK, run_id).encode() in file.read().split(b"\0")
+    except OSError:
+        return False
 
 
 def _name(pid: int) -> str:

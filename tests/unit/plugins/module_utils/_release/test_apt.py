@@ -80,6 +80,14 @@ def test_lock_that_is_never_given_back_is_a_failure_that_names_its_holder(contex
         apt.Apt(lock_timeout=5, held_by=lambda path: os.getpid(), clock=lambda: next(now)).wait_for_locks(context)
 
 
+def test_own_apt_that_runs_on_after_a_restart_of_the_watcher_is_not_waited_for(context):
+    quiet_apt().get(context, "log", "update")
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, env=context.environments[0]) as ours:
+        apt.Apt(lock_timeout=5, held_by=lambda path: ours.pid).wait_for_locks(context)
+        ours.stdin.close()
+    assert context.waits == []
+
+
 def test_holder_of_a_lock_is_found_and_not_disturbed(tmp_path):
     path = tmp_path / "lock"
     assert apt.holder(str(path)) is None
