@@ -67,9 +67,10 @@ def test_removals_are_read_from_a_simulation():
 
 
 def test_locks_are_waited_for_and_told_once(context):
-    seen = iter([4711, 4711, 4711] + [None] * 9)
     now = iter(range(100))
-    apt.Apt(held_by=lambda path: next(seen), clock=lambda: next(now)).wait_for_locks(context)
+    held = {apt.APT_LOCKS[2]}
+    context.wait = lambda seconds: (context.waits.append(seconds), held.clear() if len(context.waits) == 3 else None)
+    apt.Apt(held_by=lambda path: 4711 if path in held else None, clock=lambda: next(now)).wait_for_locks(context)
     assert context.told == [(None, "waiting for process 4711, which holds apt")]
     assert context.waits == [1, 1, 1]
 
@@ -82,10 +83,14 @@ def test_lock_that_is_never_given_back_is_a_failure_that_names_its_holder(contex
 
 def test_own_apt_that_runs_on_after_a_restart_of_the_watcher_is_not_waited_for(context):
     quiet_apt().get(context, "log", "update")
-    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, env=context.environments[0]) as ours:
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=context.environments[0]) as ours:
+        # Once it answers it has its environment.
+        ours.stdin.write(b"ready\n")
+        ours.stdin.flush()
+        assert ours.stdout.readline() == b"ready\n"
         apt.Apt(lock_timeout=5, held_by=lambda path: ours.pid).wait_for_locks(context)
         ours.stdin.close()
-    assert context.waits == []
+    assert not context.waits
 
 
 def test_holder_of_a_lock_is_found_and_not_disturbed(tmp_path):
