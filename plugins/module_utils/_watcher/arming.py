@@ -176,8 +176,11 @@ def _started(record: Dict[str, Any], how: Settings) -> Dict[str, Any]:
 
 def _undo(marker: Marker, found: Found, how: Settings) -> None:
     service.remove(how)
-    with _lock(how["state_dir"]):
+    lock = _lock(how["state_dir"])
+    try:
         marker.restore(found.record)
+    finally:
+        lock.release()
 
 
 def _make_state_dir(path: str) -> None:
