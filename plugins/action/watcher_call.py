@@ -18,8 +18,7 @@ from ..plugin_utils._control_channel import ChannelError, Target, connect
 from ..plugin_utils._conversation import Conversation, Telling
 from ..plugin_utils._errand import Errand
 from ..plugin_utils._heartbeat import Heartbeat
-from ..plugin_utils._run_book import RunBook
-from ..plugin_utils._turn_file import NoBook, TurnFile
+from ..plugin_utils._turn_file import TurnFile
 
 OPTIONS = {
     "do": {
@@ -88,11 +87,7 @@ class ActionModule(ActionBase):
 
         def say(line: str) -> None:
             show.display(line)
-            try:
-                with book.edit() as content:
-                    RunBook(content).progress(host, line.partition(": ")[2])
-            except NoBook:
-                pass  # the book is for onlookers; the machine's journal has it all
+            book.note(host, line.partition(": ")[2])
 
         return heart.beat, Telling(host, say, show.vv)
 

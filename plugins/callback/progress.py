@@ -114,7 +114,7 @@ class CallbackModule(CallbackBase):
         if self._book is None:
             return
         try:
-            found = rows(self._book.read())
+            found = rows(self._book.read(), self._book.notes())
         except NoBook:
             return
         for row in found:
@@ -152,16 +152,15 @@ class LiveTable:
         atexit.unregister(self.stop)
 
     def _draw(self) -> None:
-        drawn: t.Any = None
+        drawn: list[Row] = []
         while not self._over.wait(REDRAW):
-            edition = self._book.edition()
-            if edition == drawn:
-                continue
-            drawn = edition
             try:
-                table = table_of(rows(self._book.read()))
+                found = rows(self._book.read(), self._book.notes())
             except NoBook:
                 continue
+            if found == drawn:
+                continue
+            drawn, table = found, table_of(found)
             with self._display._lock:
                 if not self._over.is_set():
                     self._live.update(table, refresh=True)

@@ -264,7 +264,8 @@ class Telling:
         if kind == "state":
             self._line(str(event.get("state")), msg)
         elif kind == "phase":
-            self._line(phase or "between phases", msg)
+            # That a phase has ended is plain when the next one begins.
+            (self._whisper_line if msg == "%s is done" % phase else self._line)(phase or "between phases", msg)
             self._phase, self._percent = phase, -self.STEP
         elif kind == "progress" and isinstance(percent, (int, float)):
             if phase != self._phase:
@@ -278,7 +279,10 @@ class Telling:
         elif kind == "gap":
             self._line("journal", msg or "some events were trimmed before they were read")
         else:
-            self._whisper("%s: %s" % (self._name, msg))
+            self._whisper_line(str(kind), msg)
+
+    def _whisper_line(self, what: str, msg: str) -> None:
+        self._whisper("%s: %s" % (self._name, msg or what))
 
     def _line(self, what: str, msg: str) -> None:
         self._spoke = self._clock()

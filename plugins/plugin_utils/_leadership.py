@@ -14,7 +14,7 @@ import typing as t
 
 from ..module_utils._lease.lease import LeaseError
 from ._heartbeat import pin, renew, trouble, watch
-from ._plan import Decision
+from ._plan import WAITING, Decision
 from ._run_book import PINNED, STOPPED, UNPINNED, RunBook
 from ._turn_file import TurnFile
 
@@ -30,6 +30,10 @@ def take(book: TurnFile, host: str, client: Client, check: bool = False) -> tupl
     """
     words: list[str] = []
     changed = False
+    seen = RunBook(book.read())
+    decision = seen.decide(host)
+    if decision.kind == "wait" and seen.turns.machines[host] == {"state": WAITING, "why": decision.why}:
+        return decision, False, []  # nothing new; of many who wait, nobody has to wait for the lock
     with book.edit() as content:
         run = RunBook(content)
         while True:

@@ -44,8 +44,8 @@ class Row:
         return "%s: %s" % (self.application, " | ".join(parts))
 
 
-def rows(content: t.Mapping[str, t.Any]) -> list[Row]:
-    """A row for each application of the run, and one for machines that carry none."""
+def rows(content: t.Mapping[str, t.Any], notes: t.Mapping[str, str] | None = None) -> list[Row]:
+    """A row for each application of the run, and one for machines that carry none. NOTES: what machines are at."""
     machines, plan = content["machines"], content["plan"]
     order = {host: place for place, host in enumerate(plan["hosts"])}
     skipped = set(plan.get("skipped") or [])
@@ -53,22 +53,23 @@ def rows(content: t.Mapping[str, t.Any]) -> list[Row]:
     for name, known in sorted(content["applications"].items()):
         hosts = set(plan["applications"][name]["units"].values())
         carried |= hosts
-        found.append(_row(name, _leadership(known, content), hosts, machines, order, skipped))
+        found.append(_row(name, _leadership(known, content), hosts, machines, order, skipped, notes or {}))
     loose = set(machines) - carried
     if loose:
-        found.append(_row(LOOSE, "", loose, machines, order, skipped))
+        found.append(_row(LOOSE, "", loose, machines, order, skipped, notes or {}))
     return found
 
 
 def _row(
     name: str, leadership: str, hosts: set[str], machines: t.Mapping[str, t.Any], order: t.Mapping[str, int], skipped: set[str],
+    notes: t.Mapping[str, str],
 ) -> Row:
     by_state: dict[str, list[str]] = {}
     for host in sorted(hosts, key=lambda host: (order.get(host, -1), natural(host))):
         entry = machines.get(host)
         if entry is not None:
             by_state.setdefault(entry["state"], []).append(host)
-    at_work = tuple("%s %s" % (host, machines[host].get("at") or "has its turn") for host in by_state.get("running", []))
+    at_work = tuple("%s %s" % (host, notes.get(host) or "has its turn") for host in by_state.get("running", []))
     stuck = tuple(
         "%s %s: %s" % (host, "failed" if state == "failed" else "halted", machines[host].get("why") or "no reason given")
         for state in ("failed", "halted") for host in by_state.get(state, [])

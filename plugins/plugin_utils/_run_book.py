@@ -37,7 +37,7 @@ class RunBook:
 
     def __init__(self, content: dict[str, t.Any]) -> None:
         self.content = content
-        self.plan = Plan.from_dict(content["plan"])
+        self.plan = _plan_of(content["plan"])
         self.turns = Turns(self.plan, content["machines"])
         self.applications: dict[str, dict[str, t.Any]] = content["applications"]
         content["machines"] = self.turns.machines
@@ -70,11 +70,6 @@ class RunBook:
         """HOST gives its turn back. Without a turn it has changed nothing, and is halted rather than failed."""
         self.state(host)
         self.turns.give(host, done, why)
-
-    def progress(self, host: str, text: str) -> None:
-        """What HOST is at, for whoever looks."""
-        if host in self.turns.machines:
-            self.turns.machines[host]["at"] = text
 
     def stop(self, application: str, why: str) -> None:
         """No further machine of APPLICATION goes. What is under way on a machine goes on by itself."""
@@ -151,6 +146,16 @@ class RunBook:
     def known(self, applications: t.Iterable[str]) -> dict[str, dict[str, t.Any]]:
         """How APPLICATIONS stand, for a result."""
         return {name: dict(self.applications[name]) for name in applications}
+
+
+def _plan_of(data: t.Mapping[str, t.Any]) -> Plan:
+    """The plan, made only once of the same data: a waiting machine looks at the book whenever another one has changed it."""
+    if _seen.get("hash") != data["hash"]:
+        _seen.update(hash=data["hash"], plan=Plan.from_dict(data))
+    return _seen["plan"]
+
+
+_seen: dict[str, t.Any] = {}
 
 
 def missing_proof(host: str, proof: t.Mapping[str, t.Any] | None, purpose: str, target: str) -> str:

@@ -111,6 +111,15 @@ def test_the_book_is_nobody_elses_business(tmp_path):
     assert book.read() == {"n": 0}
 
 
+def test_notes_wake_nobody(tmp_path):
+    book = TurnFile.create(str(tmp_path / "book"), {"n": 0})
+    edition = book.edition()
+    assert book.notes() == {}
+    book.note("m1", "full-upgrade 10 %")
+    book.note("m1", "full-upgrade 20 %")
+    assert book.notes() == {"m1": "full-upgrade 20 %"} and book.edition() == edition
+
+
 def test_a_missing_book_says_what_to_run_first(tmp_path):
     with pytest.raises(NoBook, match="run upgrade_plan first"):
         TurnFile(str(tmp_path / "none")).read()

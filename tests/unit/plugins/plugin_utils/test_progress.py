@@ -20,8 +20,8 @@ def book(pin=True, applications=None, **machines):
     return RunBook(opening(made, "trixie", "to-trixie", "here:1:a", "ops/to-trixie", pin, 3600, False))
 
 
-def lines(run):
-    return {row.application: row.line() for row in rows(run.content)}
+def lines(run, **notes):
+    return {row.application: row.line() for row in rows(run.content, notes)}
 
 
 def test_before_anything_happens_everybody_is_next():
@@ -33,8 +33,7 @@ def test_a_machine_at_work_says_what_it_is_at():
     run.begin("m2")
     run.pinned("db")
     run.seen("db", "db/0", 4, 4)
-    run.progress("m2", "full-upgrade 42 %")
-    assert lines(run)["db"] == "db: pinned, db/0 leads in term 4 | at work m2 full-upgrade 42 % | next m3, m1"
+    assert lines(run, m2="full-upgrade 42 %")["db"] == "db: pinned, db/0 leads in term 4 | at work m2 full-upgrade 42 % | next m3, m1"
     assert lines(run)["web"] == "web: not pinned yet, web/0 leads | next m5, m4", "applications do not mix"
 
 
