@@ -182,7 +182,7 @@ def main():  # type: () -> None
     )  # type: Dict[str, Dict[str, Any]]
     door = _module.module(options)
     if door.params["pinner"] and door.params["state"] == "present":
-        door.fail_json(msg="pinner names another's pin to remove, so it needs state: absent; a pin is always taken under the caller's own name.", kind="invalid")
+        door.fail_json(kind="invalid", msg="pinner names another's pin to remove, so it needs state: absent; a pin is taken under the caller's own name.")
     _module.run(door, work)
 
 

@@ -28,8 +28,10 @@ def _lines(plan: Plan) -> Iterator[str]:
         what, " to %s" % plan.target if plan.target else "", _count(len(plan.steps), "machine"), _count(len(plan.applications), "application"), plan.hash)
     sections = [("applications", [(_application(plan, application), []) for application in plan.applications.values()])]
     sections.append(("order", _order(plan)))
-    sections.append(("skipped", [("%s  is %s already" % (name, "on " + plan.target if plan.target else "there"), []) for name in plan.skipped]))
-    sections.append(("will not go", [(why if why.startswith(name + " ") else "%s  %s" % (name, why), []) for name, why in sorted(plan.blocked.items(), key=lambda item: natural(item[0]))]))
+    there = "on " + plan.target if plan.target else "there"
+    sections.append(("skipped", [("%s  is %s already" % (name, there), []) for name in plan.skipped]))
+    will_not = sorted(plan.blocked.items(), key=lambda item: natural(item[0]))
+    sections.append(("will not go", [(why if why.startswith(name + " ") else "%s  %s" % (name, why), []) for name, why in will_not]))
     yield from _branches([(title, children) for title, children in sections if children], "")
 
 
@@ -62,8 +64,10 @@ def _application(plan: Plan, application: Application) -> str:
 def _order(plan: Plan) -> list:   # type: ignore[type-arg]
     """Top: machines that wait for nobody. A machine that waits for several hangs below the last of them; its reasons name the others."""
     position = {name: number for number, name in enumerate(plan.hosts)}
-    nodes = {step.machine: ([_headline(plan, step), *step.reasons, *("%s: %s → %s first" % (move.application, move.unit, move.to)
-                                                                    for move in step.transfers)], []) for step in plan.steps}
+    nodes = {}
+    for step in plan.steps:
+        moves = ["%s: %s → %s first" % (move.application, move.unit, move.to) for move in step.transfers]
+        nodes[step.machine] = ([_headline(plan, step), *step.reasons, *moves], [])
     top = []
     for step in plan.steps:
         waits_for = [name for name in step.after if name in position]

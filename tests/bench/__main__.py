@@ -47,7 +47,8 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     strange = set(wanted.subjects) - set(SUBJECTS)
     if strange:
         parser.error("there is no %s; choose from %s" % (", ".join(sorted(strange)), ", ".join(SUBJECTS)))
-    print("%d cores (load %.1f), Python %s%s" % (os.cpu_count() or 0, os.getloadavg()[0], sys.version.split()[0], ", quick" if wanted.quick else ""), flush=True)
+    quick = ", quick" if wanted.quick else ""
+    print("%d cores (load %.1f), Python %s%s" % (os.cpu_count() or 0, os.getloadavg()[0], sys.version.split()[0], quick), flush=True)
     for name in wanted.subjects or SUBJECTS:
         with workplace() as directory:
             print("\n" + SUBJECTS[name](directory, wanted.quick).text(), flush=True)
