@@ -149,6 +149,19 @@ def test_damaged_ledger_is_not_an_empty_one(tmp_path):
     assert refused.returncode == 1 and "ledger" in refused.stderr and "Traceback" not in refused.stderr
 
 
+def test_damaged_tokens_are_not_no_tokens(tmp_path):
+    damaged = Endpoint(tmp_path)
+    damaged.start()
+    try:
+        (tmp_path / "data/tokens.json").write_bytes(b'[{"half')
+        refused = damaged.call("GET", "/v1/whoami")
+        assert (refused.status, refused.kind) == (507, "not_durable")
+    finally:
+        assert damaged.stop() == 0
+    refused = cli("serve", "--data-dir", str(tmp_path / "data"), "--listen", "127.0.0.1:0")
+    assert refused.returncode == 1 and "tokens" in refused.stderr
+
+
 def test_half_written_log_loses_only_what_was_never_answered(tmp_path):
     cut = Endpoint(tmp_path)
     cut.start()

@@ -104,6 +104,16 @@ def test_second_session_of_a_run_waits_until_the_first_is_silent(endpoint, db):
     assert endpoint.lease(db)["pins"][0]["session"] == "s2"
 
 
+def test_session_that_says_it_is_over_lets_the_next_in_at_once(endpoint, db):
+    endpoint.claim(db, "db/0")
+    assert endpoint.pin(db, session="s1", session_over=True)["kind"] == "not_held"
+    endpoint.pin(db, session="s1", exclusive=True)
+    assert endpoint.pin(db, session="s2", session_over=True)["kind"] == "not_held"
+    pin = endpoint.pin(db, session="s1", exclusive=True, session_over=True)["lease"]["pins"][0]
+    assert (pin["session"], pin["session_seen_in"]) == ("s1", None)
+    assert endpoint.pin(db, session="s2", exclusive=True)["lease"]["pins"][0]["session"] == "s2"
+
+
 def test_resign_while_pinned_names_the_pinners(endpoint, db):
     endpoint.claim(db, "db/0")
     endpoint.pin(db, who="alice")

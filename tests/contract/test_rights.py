@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import urllib.error
 import urllib.request
@@ -74,6 +75,15 @@ def test_revoked_token_is_worthless_at_once_and_its_pins_stay(endpoint, db):
     assert cli("token", "revoke", "carol", "--data-dir", str(endpoint.directory / "data")).returncode == 0
     assert endpoint.call("GET", "/v1/whoami", who="carol").status == 401
     assert endpoint.lease(db)["pinned"] is True
+
+
+def test_tokens_made_at_the_same_time_under_load_all_work(endpoint, db):
+    names = [f"{db}-{number}" for number in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(8) as many:
+        load = [many.submit(endpoint.claim, db, f"u/{number % 3}") for number in range(60)]
+        list(many.map(lambda name: endpoint.token(name, "read"), names))
+        assert {answer.result().status for answer in load} <= {200, 409}
+    assert {endpoint.call("GET", "/v1/whoami", who=name).status for name in names} == {200}
 
 
 def test_no_secret_is_kept_or_logged(endpoint):

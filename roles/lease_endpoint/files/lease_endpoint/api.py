@@ -21,7 +21,8 @@ from lease_endpoint.events import Changes, stream
 from lease_endpoint.metrics import Metrics
 from lease_endpoint.page import routes as page
 from lease_endpoint.pins import Wish
-from lease_endpoint.rights import Caller, Tokens
+from lease_endpoint.rights import Caller
+from lease_endpoint.tokens import Tokens
 
 log = logging.getLogger("lease_endpoint")
 
@@ -75,7 +76,7 @@ def create_app(broker: Broker, tokens: Tokens, changes: Changes) -> FastAPI:
 
     @app.post("/v1/pin", summary="Freeze the leadership of applications, or renew that")
     def pin(caller: Asking, body: bodies.Pin) -> dict[str, Any]:
-        wish = Wish(body.run, body.reason, body.duration, body.session, body.exclusive, body.allow_no_leader)
+        wish = Wish(body.run, body.reason, body.duration, body.session, body.exclusive, body.allow_no_leader, body.session_over)
         return {"results": broker.pin(caller, [item.model_dump() for item in body.items], wish)}
 
     @app.post("/v1/unpin", summary="Thaw the leadership of applications")

@@ -66,6 +66,13 @@ class Pin(Body):
     session: Optional[Name] = None
     exclusive: bool = False
     allow_no_leader: bool = False
+    session_over: bool = False
+
+    @model_validator(mode="after")
+    def known_session(self) -> Pin:
+        if self.session_over and self.session is None:
+            raise ValueError("session_over says which session is over: give session as well")
+        return self
 
 
 class Unpin(Body):

@@ -59,11 +59,11 @@ def token_create(
     output: Annotated[Optional[Path], typer.Option(help="Write it to this file, mode 0600, instead of printing it.")] = None,
 ) -> None:
     """Make a token. It is shown this once; only its hash is kept."""
-    from lease_endpoint.rights import Tokens, write_secret
-    from lease_endpoint.serve import open_ledger
+    from lease_endpoint.serve import open_tokens
+    from lease_endpoint.tokens import write_secret
 
     try:
-        made = Tokens(open_ledger(data_dir)).create(name, scope, application)
+        made = open_tokens(data_dir).create(name, scope, application)
     except LeaseError as trouble:
         raise _fail(trouble.msg) from None
     if output is None:
@@ -75,12 +75,11 @@ def token_create(
 @token.command("list")
 def token_list(data_dir: DataDir) -> None:
     """Name, rights and applications of each token, tab-separated."""
-    from lease_endpoint.rights import Tokens
-    from lease_endpoint.serve import open_ledger
+    from lease_endpoint.serve import open_tokens
 
     try:
-        for row in Tokens(open_ledger(data_dir)).listed():
-            typer.echo("\t".join([row["name"], ",".join(row["scopes"]), ",".join(row["applications"] or ["*"])]))
+        for row in open_tokens(data_dir).listed():
+            typer.echo("\t".join([row.name, ",".join(row.scopes), ",".join(row.applications or ["*"])]))
     except LeaseError as trouble:
         raise _fail(trouble.msg) from None
 
@@ -88,11 +87,10 @@ def token_list(data_dir: DataDir) -> None:
 @token.command("revoke")
 def token_revoke(name: str, data_dir: DataDir) -> None:
     """Make a token worthless. Its pins stay until they are removed or reach their deadline."""
-    from lease_endpoint.rights import Tokens
-    from lease_endpoint.serve import open_ledger
+    from lease_endpoint.serve import open_tokens
 
     try:
-        if not Tokens(open_ledger(data_dir)).revoke(name):
+        if not open_tokens(data_dir).revoke(name):
             raise _fail(f"there is no token {name}")
     except LeaseError as trouble:
         raise _fail(trouble.msg) from None

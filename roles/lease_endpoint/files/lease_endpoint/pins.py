@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Optional
 
-from lease_endpoint.errors import Halted, NoLeader, Pinned, Stale
+from lease_endpoint.errors import Halted, NoLeader, NotHeld, Pinned, Stale
 from lease_endpoint.providers import PROVIDERS
 from lease_endpoint.providers.native import names
 from lease_endpoint.records import Halt, Lease, Pin, Tombstone
@@ -31,6 +31,7 @@ class Wish:
     session: Optional[str] = None
     exclusive: bool = False
     allow_no_leader: bool = False
+    session_over: bool = False
 
 
 def decided_on(lease: Lease, term: Optional[int], revision: Optional[int]) -> None:
@@ -52,6 +53,10 @@ def pin(moment: Moment, caller: Caller, item: dict[str, Any], wish: Wish) -> boo
         _alone(moment, application, pins, own, wish)
     until = moment.now + wish.duration
     seen = {"session": wish.session, "session_seen": moment.now} if wish.session else {}
+    if wish.session_over:
+        if own is None or own.session != wish.session:
+            raise NotHeld(f"{application} has no pin of {pinner} that is driven by session {wish.session}")
+        seen["session_seen"] = None  # the name stays: somebody drove this pin, and has ended in good order
     if own is not None:
         moment.book.put(replace(own, reason=wish.reason, duration=wish.duration, until=max(own.until, until), **seen))
         return False

@@ -26,11 +26,12 @@ from lease_endpoint.deadlines import Deadlines
 from lease_endpoint.errors import Invalid
 from lease_endpoint.events import Changes
 from lease_endpoint.ledger import LEDGERS
-from lease_endpoint.rights import Tokens, write_secret
+from lease_endpoint.tokens import Tokens, write_secret
 
 log = logging.getLogger("lease_endpoint")
 
 LEDGER_FILE = "ledger.sqlite"
+TOKENS_FILE = "tokens.json"
 ADMIN_FILE = "admin.token"
 
 
@@ -100,9 +101,10 @@ def data_dir(path: Path) -> Path:
     return path
 
 
-def open_ledger(path: Path):  # type: ignore[no-untyped-def]
+def open_tokens(path: Path) -> Tokens:
+    """The tokens of a data directory, also while an endpoint serves it."""
     os.umask(0o077)
-    return LEDGERS["sqlite"](data_dir(path) / LEDGER_FILE)
+    return Tokens(data_dir(path) / TOKENS_FILE)
 
 
 def serve(directory: Path, address: Address, clock_file: Optional[Path] = None) -> None:
@@ -113,13 +115,13 @@ def serve(directory: Path, address: Address, clock_file: Optional[Path] = None) 
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as trouble:
             raise Invalid(f"another endpoint is already serving {directory}") from trouble
-        ledger = open_ledger(directory)
+        ledger = LEDGERS["sqlite"](directory / LEDGER_FILE)
         with ledger.read() as book:
             start = book.time()
         clock = Clock(start, *rehearsed(clock_file)) if clock_file else Clock(start)
         changes = Changes()
         broker = Broker(ledger, clock, changes.happened)
-        tokens = Tokens(LEDGERS["sqlite"](ledger.path))  # its own connection: nobody waits for a sync to be recognised
+        tokens = Tokens(directory / TOKENS_FILE)
         if not tokens.listed():
             write_secret(directory / ADMIN_FILE, tokens.create("admin", ["admin"]) + "\n")
             print(f"created the first token, with all rights: {directory / ADMIN_FILE}", file=sys.stderr, flush=True)

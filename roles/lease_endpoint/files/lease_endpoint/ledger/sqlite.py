@@ -31,7 +31,6 @@ CREATE TABLE halt (application TEXT PRIMARY KEY REFERENCES lease, since REAL NOT
 CREATE TABLE tombstone (application TEXT NOT NULL, pinner TEXT NOT NULL, lapsed_at REAL NOT NULL, reason TEXT NOT NULL) STRICT;
 CREATE TABLE entry (at REAL NOT NULL, identity TEXT NOT NULL, verb TEXT NOT NULL, application TEXT NOT NULL, msg TEXT NOT NULL) STRICT;
 CREATE TABLE unit (application TEXT NOT NULL, unit TEXT NOT NULL, PRIMARY KEY (application, unit)) STRICT;
-CREATE TABLE token (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, hash TEXT NOT NULL, scopes TEXT NOT NULL, applications TEXT, created_at REAL NOT NULL) STRICT;
 CREATE TABLE time (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), now REAL NOT NULL) STRICT;
 INSERT INTO time VALUES (1, 0.0);
 """
@@ -110,29 +109,17 @@ class Book:
         for table, kept in (("entry", HISTORY_KEPT), ("tombstone", TOMBSTONES_KEPT)):
             self._db.execute(f"DELETE FROM {table} WHERE rowid <= (SELECT max(rowid) - ? FROM {table})", (kept,))
 
-    def token(self, token_id: str) -> Optional[tuple[str, str, str, Optional[str]]]:
-        """(name, hash, scopes, applications) of one token."""
-        return self._db.execute("SELECT name, hash, scopes, applications FROM token WHERE id = ?", (token_id,)).fetchone()
-
-    def tokens(self) -> list[tuple[str, str, Optional[str], float]]:
-        """(name, scopes, applications, created_at) of all tokens."""
-        return self._db.execute("SELECT name, scopes, applications, created_at FROM token ORDER BY name").fetchall()
-
-    def add_token(self, token_id: str, name: str, digest: str, scopes: str, applications: Optional[str], created_at: float) -> None:
-        self._db.execute("INSERT INTO token VALUES (?, ?, ?, ?, ?, ?)", (token_id, name, digest, scopes, applications, created_at))
-
-    def drop_token(self, name: str) -> bool:
-        return self._db.execute("DELETE FROM token WHERE name = ?", (name,)).rowcount > 0
-
 
 class Ledger:
-    """One connection, one writer at a time. Any trouble with the file is NotDurable: an error, never an empty answer."""
+    """One connection of one process, which keeps the file locked. Any trouble with it is NotDurable: an error, never an empty answer."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
         with self._trouble("opened"):
-            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
+            # Nobody else ever opens this file (tokens have their own), so no lock or shared memory can be lost to another process.
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")  # in WAL mode only FULL syncs before COMMIT returns
             self._db.execute("PRAGMA foreign_keys = ON")
