@@ -86,6 +86,9 @@ leases:
             session_seen_in: null
         halted: null
         units: [db/0, db/1, db/2]
+        last_holder: db/1
+        duration: 60.0
+        handover: null
 unknown:
   description: Names asked for that the endpoint has never heard of.
   returned: success

@@ -130,6 +130,9 @@ class Lease:
     pins: Tuple[Pin, ...] = ()
     halted: Optional[Dict[str, Any]] = None
     units: Tuple[str, ...] = ()
+    last_holder: Optional[str] = None
+    duration: Optional[float] = None
+    handover: Optional[Dict[str, Any]] = None   # {"from", "until", "until_in"} while the holder may not act yet
 
     @classmethod
     def from_answer(cls, answer):  # type: (Dict[str, Any]) -> Lease
