@@ -13,8 +13,10 @@ version_added: 0.1.0
 author:
   - the leasehold.series_upgrade authors (@leasehold)
 description:
-  - Tells by application whether its leadership is pinned, who leads it, which machines are done, what is being done to which machine, and who comes next.
-  - Prints a line for each application that has changed whenever a turn is taken or given back. On a terminal it keeps a table up to date below the output instead.
+  - Tells by application whether its leadership is pinned and who leads it, which machines are done, what is being done to which machine, and who
+    comes next.
+  - Prints a line for each application that has changed whenever a turn is taken or given back.
+    On a terminal it keeps a table up to date below the output instead.
   - Stands beside whatever callback writes the output, and so also works in AWX, where it always prints lines.
 requirements:
   - enabled by C(callbacks_enabled = leasehold.series_upgrade.progress) in ansible.cfg, or E(ANSIBLE_CALLBACKS_ENABLED)

@@ -33,7 +33,7 @@ options:
   until:
     description:
       - V(answered) returns when the request is on the machine's disk.
-      - V(settled) returns when the machine stays as it is without anybody's doing, that is in a terminal state or held.
+      - V(settled) returns when the machine stays as it is without anybody's doing, in a terminal state or held.
       - V(watching) returns also when the machine has come up on the new series and is being watched.
       - The default is V(settled) for C(upgrade), C(rollback), C(commit), C(abort) and C(wait), otherwise V(answered).
     type: str
@@ -41,7 +41,8 @@ options:
   expect:
     description:
       - States in which this task succeeds. Any other ends it as failed with the reason the watcher gave.
-      - By default C(COMMITTED) for upgrade and commit (C(WATCHING) too with O(until=watching)), C(ROLLED_BACK) for rollback, C(ABORTED) for abort, any for the others.
+      - By default C(COMMITTED) for upgrade and commit (C(WATCHING) too with O(until=watching)), C(ROLLED_BACK)
+        for rollback, C(ABORTED) for abort, any for the others.
     type: list
     elements: str
   timeout:

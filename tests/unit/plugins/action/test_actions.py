@@ -123,7 +123,8 @@ def test_turns_pin_unpin_and_report(play):
 
 
 @pytest.mark.parametrize("args, why", [
-    ({}, "m2 gave no proof"), ({"reason": "the drain failed"}, "the drain failed"), ({"proof": {"state": "HELD"}, "reason": "said"}, "m2 is HELD and not committed (said)"),
+    ({}, "m2 gave no proof"), ({"reason": "the drain failed"}, "the drain failed"),
+    ({"proof": {"state": "HELD"}, "reason": "said"}, "m2 is HELD and not committed (said)"),
     ({"proof": {"state": "ROLLED_BACK", "reason": "ill"}, "reason": "m2 is ROLLED_BACK: ill"}, "m2 is ROLLED_BACK and not committed: ill"),
 ])
 def test_a_turn_given_back_without_proof_fails_and_halts_the_next(play, args, why):

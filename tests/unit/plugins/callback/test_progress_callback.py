@@ -45,7 +45,8 @@ def callback():
 
 
 def result(action, told=None):
-    return types.SimpleNamespace(task=types.SimpleNamespace(resolved_action="leasehold.series_upgrade." + action, action=action), result=told or {"changed": False})
+    task = types.SimpleNamespace(resolved_action="leasehold.series_upgrade." + action, action=action)
+    return types.SimpleNamespace(task=task, result=told or {"changed": False})
 
 
 def planned(book, hosts=("m2", "m1")):

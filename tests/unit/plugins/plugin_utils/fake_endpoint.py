@@ -62,7 +62,8 @@ class FakeEndpoint:
 
     def stranger_pins(self, application, pinner="boss/by-hand"):
         lease = self.all[application]
-        self.all[application] = dataclasses.replace(lease, pins=lease.pins + (Pin(pinner, run=pinner.partition("/")[2], reason="by hand", until_in=60.0),))
+        theirs = Pin(pinner, run=pinner.partition("/")[2], reason="by hand", until_in=60.0)
+        self.all[application] = dataclasses.replace(lease, pins=lease.pins + (theirs,))
 
     def drop_pins(self, application):
         self.all[application] = dataclasses.replace(self.all[application], pins=())
@@ -80,7 +81,8 @@ class FakeEndpoint:
             return self._refused(name, [pinner], "run %s on %s is still driven by session %s" % (run, name, mine.session))
         if mine is None:
             mine = Pin(pinner, run=run, identity=self.identity, reason=reason, holder=lease.holder, term=lease.term)
-        self.all[name] = dataclasses.replace(lease, pins=tuple(pin for pin in lease.pins if pin.pinner != pinner) + (dataclasses.replace(mine, session=session),))
+        rest = tuple(pin for pin in lease.pins if pin.pinner != pinner)
+        self.all[name] = dataclasses.replace(lease, pins=rest + (dataclasses.replace(mine, session=session),))
         self.heard[(name, pinner)] = -SESSION_TTL if session_over else self.now
         return Outcome(name, True, changed=lease.pin_of(pinner) is None, lease=self._seen(name))
 
@@ -89,8 +91,8 @@ class FakeEndpoint:
 
     def _seen(self, name):
         lease = self.all[name]
-        pins = tuple(
-            dataclasses.replace(pin, session_seen_in=self.now - self.heard[(name, pin.pinner)] if (name, pin.pinner) in self.heard else None) for pin in lease.pins)
+        ages = {pin.pinner: self.now - self.heard[(name, pin.pinner)] for pin in lease.pins if (name, pin.pinner) in self.heard}
+        pins = tuple(dataclasses.replace(pin, session_seen_in=ages.get(pin.pinner)) for pin in lease.pins)
         return dataclasses.replace(lease, pins=pins)
 
     def _called(self, what):

@@ -69,7 +69,8 @@ class Machine:
         if do == "status":
             if self.coming:
                 self.becomes(self.coming.pop(0))
-            return {"v": 1, "ok": True, "result": "status", "state": self.state, "generation": 7, "seq": len(self.events), "history": self.events[-20:], **self.more}
+            told = {"state": self.state, "generation": 7, "seq": len(self.events), "history": self.events[-20:], **self.more}
+            return {"v": 1, "ok": True, "result": "status", **told}
         if request["request_id"] in self.answered:
             return self.answered[request["request_id"]]
         self.heard.append(request)

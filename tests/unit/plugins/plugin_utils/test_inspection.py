@@ -119,7 +119,8 @@ def test_a_rollback_concerns_machines_that_have_something_to_go_back_from(state,
 
 
 def test_a_rollback_of_others_is_not_held_up_by_a_damaged_marker():
-    found = look({"m1": {**OLD, "marker": {"state": "INVALID"}, "problems": ["the marker cannot be read"]}, "m2": {**OLD, "marker": marker("WATCHING")}}, "rollback")
+    damaged = {**OLD, "marker": {"state": "INVALID"}, "problems": ["the marker cannot be read"]}
+    found = look({"m1": damaged, "m2": {**OLD, "marker": marker("WATCHING")}}, "rollback")
     assert found["m1"].problem and found["m2"].goes and not found["m2"].problem
 
 
