@@ -13,7 +13,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-DEMO = pathlib.Path(__file__).resolve().parents[2] / "playbooks" / "demo" / "demo.py"
+DEMO = pathlib.Path(__file__).resolve().parents[2] / "playbooks" / "loopback" / "demo.py"
 display = Display()
 
 

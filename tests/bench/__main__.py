@@ -20,7 +20,7 @@ import sys
 import tempfile
 import typing as t
 
-from ansible_collections.leasehold.series_upgrade.playbooks.demo.stage import MARK, end_processes
+from ansible_collections.leasehold.series_upgrade.playbooks.loopback.stage import MARK, end_processes
 from tests.bench import pins, signals, upgrade
 from tests.bench.table import Table
 

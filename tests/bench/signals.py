@@ -11,7 +11,7 @@ import pathlib
 import sys
 
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import arming, client, program
-from ansible_collections.leasehold.series_upgrade.playbooks.demo.stage import NEW, OLD, os_release, until
+from ansible_collections.leasehold.series_upgrade.playbooks.loopback.stage import NEW, OLD, os_release, until
 from tests.bench.playing import play
 from tests.bench.table import Table
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pathlib
 
-from ansible_collections.leasehold.series_upgrade.playbooks.demo.stage import Stage
+from ansible_collections.leasehold.series_upgrade.playbooks.loopback.stage import Stage
 from tests.bench.playing import Failed, Modules, play
 from tests.bench.table import Table
 

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import typing as t
 
-from ansible_collections.leasehold.series_upgrade.playbooks.demo.stage import Stage, processes_of
+from ansible_collections.leasehold.series_upgrade.playbooks.loopback.stage import Stage, processes_of
 
 # As fast as (allowed_misses + 1) x interval <= grace lets it be.
 PACE = {"series_upgrade_grace": 1, "series_upgrade_interval": 0.4, "series_upgrade_allowed_misses": 1}

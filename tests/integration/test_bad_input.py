@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ansible_collections.leasehold.series_upgrade.playbooks.demo.stage import free_port, os_release
+from ansible_collections.leasehold.series_upgrade.playbooks.loopback.stage import free_port, os_release
 from tests.integration.on_stage import run, stage_of, variables
 
 FLEET = {"db": {"units": {"db/0": "m1", "db/1": "m2"}}}
@@ -107,6 +107,15 @@ def test_an_endpoint_with_a_certificate_nobody_vouches_for_is_not_talked_to(stag
 def test_a_wrong_token_is_told_and_never_shown(stage):
     said = refused(stage, "token", lease_endpoint_token="not-the-token-at-all")
     assert "not-the-token-at-all" not in said
+
+
+def test_an_application_that_somebody_else_has_pinned_is_refused_with_their_name_and_reason(stage):
+    pin = {"items": [{"application": "db"}], "run": "rack-move", "reason": "moving racks", "duration": 600}
+    stage.post("pin", pin, token="boss")
+    try:
+        refused(stage, "boss/rack-move", "moving racks")
+    finally:
+        stage.post("unpin", pin, token="boss")
 
 
 def test_a_target_that_does_not_follow_the_live_series_is_told_with_the_one_that_does(stage):

@@ -13,7 +13,7 @@ import tempfile
 
 import pytest
 
-from ansible_collections.leasehold.series_upgrade.playbooks.demo import stage as stages
+from ansible_collections.leasehold.series_upgrade.playbooks.loopback import stage as stages
 from tests.integration.on_stage import run, stage_of
 
 MAKER = """

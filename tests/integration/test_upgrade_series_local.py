@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from ansible_collections.leasehold.series_upgrade.playbooks.demo.stage import processes_of, until
+from ansible_collections.leasehold.series_upgrade.playbooks.loopback.stage import processes_of, until
 from tests.integration.on_stage import Leadership, end, run, stage_of, start, variables
 
 FLEET = {
@@ -155,8 +155,8 @@ def test_a_second_live_run_is_refused_with_the_first_ones_name_and_disturbs_noth
         finally:
             gate.touch()
             ran = end(first)
-        assert other.code != 0 and "operator/to-trixie" in other.said, other.said
-        assert twin.code != 0 and "to-trixie" in twin.said, twin.said
+        assert other.code != 0 and "in the run to-trixie" in other.said, other.said
+        assert twin.code != 0 and "operator/to-trixie, in another session" in twin.said, twin.said
         assert ran.code == 0, ran.said
         assert all_series(stage) == everywhere(stage, "trixie")
 

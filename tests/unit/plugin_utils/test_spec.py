@@ -26,8 +26,8 @@ VARIABLES = {
 }
 
 
-def made(host="m1", variables=VARIABLES, marker=None, series=None):
-    return spec(host, "to-trixie", "s1", variables, {"marker": marker, "series": series})
+def made(host="m1", variables=None, marker=None, series=None):
+    return spec(host, "to-trixie", "s1", variables or VARIABLES, {"marker": marker, "series": series})
 
 
 def test_only_the_units_of_the_machine_are_drained_and_shell_braces_stay():
