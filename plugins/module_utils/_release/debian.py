@@ -92,11 +92,13 @@ class Debian:
         before = context.recall("sources")
         if before is None:
             return
-        for path in sorted(before):
+        changed = [path for path in sorted(before) if kept.look(path) != before[path]]
+        for path in changed:
             kept.put_back(path, before[path])
         context.remember("sources", None)
-        # The lists of the old series were dropped with the first update. Without them apt works as well as before its next one.
-        context.run(self._apt.command("update"), timeout=300)
+        if changed:
+            # An update has dropped the lists of the old series. Should they not come back now, the next one brings them.
+            context.run(self._apt.command("update"), timeout=300)
 
     def _update(self, context: Context) -> None:
         self._quiet.hold(context)
