@@ -108,7 +108,8 @@ def _direction(codename: str, wanted: Mapping[str, Any]) -> Iterator[Finding]:
         return  # Their own distribution, their own command: there is no order that we know better.
     follows = series.successor(codename)
     if known is None:
-        yield Finding("series_unsupported", INHIBITOR, "{0} is no series that we know.".format(codename), "", "Use the method command, with a target of its own kind.", "")
+        yield Finding("series_unsupported", INHIBITOR, "{0} is no series that we know.".format(codename), "",
+                      "Use the method command, with a target of its own kind.", "")
     elif series.distribution(target) is None:
         yield Finding("target_unknown", INHIBITOR, "{0} is no series that we know.".format(target), "",
                       "From {0} the way leads to {1}.".format(codename, follows) if follows else "", "")

@@ -19,8 +19,8 @@ def etc(tmp_path):
     (place / "apt" / "sources.list.d").mkdir(parents=True)
     (place / "apt" / "sources.list").write_text(SOURCES, encoding="ascii")
     (place / "apt" / "sources.list").chmod(0o640)
-    (place / "apt" / "sources.list.d" / "own.sources").write_text("Types: deb\nURIs: http://deb.debian.org/debian-security\nSuites: bookworm-security\n",
-                                                                   encoding="ascii")
+    own = "Types: deb\nURIs: http://deb.debian.org/debian-security\nSuites: bookworm-security\n"
+    (place / "apt" / "sources.list.d" / "own.sources").write_text(own, encoding="ascii")
     (place / "apt" / "sources.list.d" / "own.sources.bak").write_text("deb http://x bookworm main\n", encoding="ascii")
     (place / "os-release").write_text("VERSION_CODENAME=bookworm\n", encoding="ascii")
     return place

@@ -66,7 +66,10 @@ def test_unit_that_the_target_has_dropped_is_not_started(made, context):
 
 
 def test_state_is_durable_before_anything_is_touched(made, context, policy):
-    context.remember = lambda key, value: (_ for _ in ()).throw(StepFailed("disk full"))
+    def remember(key, value):
+        raise StepFailed("disk full")
+
+    context.remember = remember
     with pytest.raises(StepFailed, match="disk full"):
         made.hold(context)
     assert not [line for line in context.runs if "show" not in line]

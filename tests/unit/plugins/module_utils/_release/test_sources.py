@@ -139,7 +139,8 @@ def test_official_source_of_a_third_series_is_disabled():
 def test_firmware_component_is_added_when_leaving_bullseye():
     made, _changes = planned(LIST, "deb http://deb.debian.org/debian bullseye main non-free\n", start="bullseye", target="bookworm")
     assert made == "deb http://deb.debian.org/debian bookworm main non-free non-free-firmware\n"
-    made, _changes = planned(DEB822, "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bullseye\nComponents: main non-free\n", None, "bullseye", "bookworm")
+    stanza = "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bullseye\nComponents: main non-free\n"
+    made, _changes = planned(DEB822, stanza, start="bullseye", target="bookworm")
     assert made.endswith("Suites: bookworm\nComponents: main non-free non-free-firmware\n")
 
 

@@ -40,7 +40,8 @@ def closed_port():
 
 
 @pytest.mark.parametrize("path, status, outcome", [
-    ("200", None, "ok"), ("302", None, "ok"), ("503", None, "failed"), ("404", None, "failed"), ("429", None, "busy"), ("404", 404, "ok"), ("200", "204", "failed"),
+    ("200", None, "ok"), ("302", None, "ok"), ("503", None, "failed"), ("404", None, "failed"), ("429", None, "busy"),
+    ("404", 404, "ok"), ("200", "204", "failed"),
 ])
 def test_http(port, path, status, outcome):
     assert probe({"kind": "http", "url": "http://127.0.0.1:%d/%s?x=1" % (port, path), "status": status, "timeout": 5}, run)[0] == outcome

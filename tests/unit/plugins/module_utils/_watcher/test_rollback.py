@@ -113,3 +113,34 @@ def test_second_client_learns_that_the_rollback_is_under_way(rig, state_then):
         machine.go_back()
     answer = machine.ask("rollback", request_id="second")
     assert answer["result"] == "already"
+
+
+def test_step_of_the_way_back_is_finished_before_the_watcher_leaves(rig):
+    machine = rig()
+    machine.upgrade()
+    machine.ask("rollback")
+    work = machine.watcher.work
+    machine.watcher.leave()
+    assert work.stopped is None
+    machine.end("rollback-put back")
+    assert machine.record["done"] == ["put back"]
+    assert machine.watcher.work is None, "and the next one is not begun"
+
+
+def test_leaving_watcher_does_not_wait_for_the_reboot_it_has_asked_for(rig):
+    machine = rig()
+    machine.upgrade()
+    machine.ask("rollback")
+    machine.end("rollback-put back")
+    work = machine.watcher.work
+    machine.watcher.leave()
+    assert work.stopped is True
+    machine.end("rollback-reboot", error="stopped")
+    assert (machine.state, machine.record["done"]) == ("ROLLING_BACK", ["put back"])
+
+
+def test_request_to_a_leaving_watcher_is_not_promised(rig):
+    machine = rig()
+    machine.upgrade()
+    machine.watcher.leave()
+    assert machine.ask("rollback")["kind"] == "stopping"

@@ -37,7 +37,7 @@ def test_every_state_can_be_reached_from_armed_and_has_a_way_on():
 
 
 def test_every_end_has_an_exit_status_of_its_own_and_a_busy_lock_is_never_success():
-    statuses = [*daemon.EXIT.values(), daemon.EXIT_INTERRUPTED, daemon.EXIT_BUSY, daemon.EXIT_NOT_ARMED, daemon.EXIT_NO_SOCKET]
+    statuses = [*daemon.EXIT.values(), daemon.EXIT_INTERRUPTED, daemon.EXIT_BUSY, daemon.EXIT_NOT_ARMED, daemon.EXIT_NO_PLACE]
     assert len(set(statuses)) == len(statuses)
     assert set(daemon.EXIT) == states.SETTLED
     assert 0 not in statuses

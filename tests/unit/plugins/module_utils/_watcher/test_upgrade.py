@@ -195,3 +195,15 @@ def test_commit_waits_until_what_was_held_still_is_put_back(rig):
     assert (machine.state, machine.begun[-1]) == ("COMMITTING", "commit")
     machine.end("commit")
     assert machine.state == "COMMITTED"
+
+
+def test_machine_that_a_person_has_brought_to_the_target_is_watched_when_resumed(rig):
+    machine = rig()
+    machine.ask("upgrade")
+    for name in ("drain", "prepare", "change", "prove"):
+        machine.end(name)
+    machine.boot("bookworm")
+    machine.boot("trixie", "boot-3")
+    assert machine.state == "HELD"
+    machine.ask("resume")
+    assert (machine.state, machine.begun[-1]) == ("WATCHING", "resume")
