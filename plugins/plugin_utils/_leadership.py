@@ -60,6 +60,10 @@ def take(book: TurnFile, host: str, client: Client, check: bool = False) -> tupl
                 words.append("%s: %s, %s leads in term %s" % (name, "pinned" if content["pin"] else "not pinned", known["holder"], known["term"]))
             if not _hand_over(run, host, client(), words):
                 continue
+            on_its_way = _on_its_way(run, host, client())
+            if on_its_way:
+                run.wait(host, on_its_way)
+                return Decision("wait", on_its_way), changed, words
             content["renewed_at"] = content["heard_at"] = time.monotonic()
             return run.begin(host), changed, words
 
@@ -197,10 +201,20 @@ def _hand_over(run: RunBook, host: str, client: t.Any, words: list[str]) -> bool
             run.stop(move.application, "%s could not be handed over to %s: %s" % (move.application, move.to, problem.msg))
             return False
         mine = lease.pin_of(run.content["pinner"])
-        run.applications[move.application]["first_term"] = lease.term
+        known.update(first_term=lease.term, on_its_way=True)
         run.seen(move.application, lease.holder, lease.term, mine.term if mine else lease.term)
         words.append("%s: handed over from %s to %s before %s goes, term %d" % (move.application, move.unit, move.to, host, lease.term))
     return True
+
+
+def _on_its_way(run: RunBook, host: str, client: t.Any) -> str:
+    """Why HOST must wait after a handover: its unit may have been promised some more time as leader. Empty when that is over."""
+    names = [name for name in run.of(host) if run.applications[name].get("on_its_way")]
+    for name, lease in client.leases(names).items() if names else ():
+        if lease.handover is not None:
+            return "%s is on its way to %s, for %.0f s at most" % (name, lease.holder, lease.handover.get("until_in") or 0)
+        del run.applications[name]["on_its_way"]
+    return ""
 
 
 def _count(run: RunBook, name: str, before: t.Any, after: t.Any, problems: list[str]) -> int:

@@ -66,6 +66,10 @@ class RunBook:
             return decision
         return self.turns.take(host)
 
+    def wait(self, host: str, why: str) -> None:
+        """HOST may go by the plan and must wait nevertheless."""
+        self.turns.machines[host].update(state=WAITING, why=why)
+
     def give(self, host: str, done: bool, why: str = "") -> None:
         """HOST gives its turn back. Without a turn it has changed nothing, and is halted rather than failed."""
         self.state(host)

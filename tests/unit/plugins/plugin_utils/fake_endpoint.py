@@ -20,6 +20,7 @@ class FakeEndpoint:
         self.now = 0.0
         self.silent = False
         self.refuse = {}
+        self.promised = False
         self.calls = []
         self.heard = {}
         self.all = {name: Lease(name, holder, term=1) for name, holder in leaders.items()}
@@ -57,7 +58,7 @@ class FakeEndpoint:
         self.move(application, to)
         lease = self.all[application]
         pins = tuple(dataclasses.replace(pin, holder=to, term=lease.term) if pin.run == run else pin for pin in lease.pins)
-        self.all[application] = dataclasses.replace(lease, pins=pins)
+        self.all[application] = dataclasses.replace(lease, pins=pins, handover={"from": "somebody", "until_in": 7.0} if self.promised else None)
         return self._seen(application)
 
     def stranger_pins(self, application, pinner="boss/by-hand"):

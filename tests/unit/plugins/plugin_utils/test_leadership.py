@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 
 import pytest
@@ -240,6 +241,19 @@ def test_a_handover_moves_the_leader_under_the_pin_and_is_no_change(tmp_path):
     room.go(*order)
     assert room.endpoint.all["db"].holder != "db/0" and not room.endpoint.all["db"].pins
     assert any("handed over" in word for word in room.said) and "db: unpinned, leadership changes while pinned: 0" in room.said
+
+
+def test_a_machine_whose_leader_was_promised_more_time_waits_for_that(tmp_path):
+    room = Room(tmp_path, {"db": {**DB, "leader": "handover"}})
+    *earlier, home = [step.machine for step in RunBook(room.book.read()).plan.steps]
+    room.go(*earlier)
+    room.endpoint.promised = True
+    for dummy in range(2):
+        decision = room.take(home)
+        assert decision.kind == "wait" and "for 7 s at most" in decision.why
+    room.endpoint.all["db"] = dataclasses.replace(room.endpoint.all["db"], handover=None)
+    room.go(home)
+    assert room.endpoint.calls.count("transfer") == 1
 
 
 def test_a_rerun_goes_on_under_the_pin_of_the_first(tmp_path):
