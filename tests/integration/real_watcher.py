@@ -80,7 +80,8 @@ class RealWatcher:
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """The command on the machine."""
-        return subprocess.run([sys.executable, str(self.state_dir / "watcher.pyz"), *words], cwd="/", capture_output=True, text=True, timeout=PATIENCE, check=False)
+        line = [sys.executable, str(self.state_dir / "watcher.pyz"), *words]
+        return subprocess.run(line, cwd="/", capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     def count(self, name: str) -> int:
         path = self.directory / name

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +18,10 @@ import pytest
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import arming, client, daemon, service
 from tests.integration.real_watcher import real_watcher
 
+# Ours, and the oldest that a machine may have, where there is one.
+OLDEST = [str(path) for path in sorted(pathlib.Path.home().glob(".pyenv/versions/3.8.*/bin/python"))] or [shutil.which("python3.8")]
+PYTHONS = [sys.executable, *(path for path in OLDEST if path)]
+
 
 @pytest.fixture
 def machine():
@@ -23,7 +29,9 @@ def machine():
         yield made
 
 
-def test_upgrade_is_done_watched_and_committed_and_can_still_be_rolled_back(machine):
+@pytest.mark.parametrize("python", PYTHONS)
+def test_upgrade_is_done_watched_and_committed_and_can_still_be_rolled_back(machine, python):
+    machine.how["python"] = python
     machine.arm()
     assert machine.ask("upgrade")["result"] == "accepted"
     committed = machine.wait("terminal")

@@ -101,7 +101,8 @@ def _is_new(found: Found, spec: Dict[str, Any]) -> bool:
         raise ArmingError("the rollback of {0} has failed: {1}; ask for it again, or look at the machine and move the state directory away"
                           .format(record["upgrade_id"], record["reason"]))
     if record["state"] not in states.REARMABLE:
-        raise ArmingError("this machine is in the upgrade {0} ({1}); let it end, or abort it or roll it back first".format(record["upgrade_id"], record["state"]))
+        raise ArmingError("this machine is in the upgrade {0} ({1}); let it end, or abort it or roll it back first".format(
+            record["upgrade_id"], record["state"]))
     return True
 
 

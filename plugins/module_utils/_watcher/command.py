@@ -53,8 +53,10 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="watcher.pyz", description="The watcher of the series upgrade of this machine.",
-                                     epilog="Exit status: 0 done or accepted, 1 refused or not reachable, 2 wrong usage; of wait: 0 committed, else as of serve.")
+    parser = argparse.ArgumentParser(
+        prog="watcher.pyz", description="The watcher of the series upgrade of this machine.",
+        epilog="Exit status: 0 done or accepted, 1 refused or not reachable, 2 wrong usage; of wait: 0 committed, else as of serve.",
+    )
     # The program lies in its state directory.
     beside = os.path.dirname(os.path.abspath(sys.argv[0] or "."))
     common = argparse.ArgumentParser(add_help=False)

@@ -29,7 +29,7 @@ EXIT = {states.COMMITTED: 10, states.ROLLED_BACK: 11, states.ABORTED: 12, states
 EXIT_INTERRUPTED = 20
 EXIT_BUSY = 21
 EXIT_NOT_ARMED = 22
-EXIT_NO_SOCKET = 23
+EXIT_NO_PLACE = 23
 # The loop turns at least this often, to look at the clock and at the spool.
 TURN = 0.25
 
@@ -50,9 +50,12 @@ def serve(options: Options) -> int:
     lock = Lock(os.path.join(options.state_dir, "lock"))
     try:
         lock.take()
-    except (Busy, OSError) as problem:
+    except Busy as problem:
         say(str(problem))
         return EXIT_BUSY
+    except OSError as problem:
+        say("the state directory cannot be used: {0}".format(problem))
+        return EXIT_NO_PLACE
     marker = Marker(options.state_dir, writer=_writer(options))
     files.sweep(options.state_dir)
     try:
@@ -89,7 +92,7 @@ class Loop:
             listener = listen(path, group)
         except (OSError, KeyError) as problem:
             say("no control socket at {0}: {1}".format(path, problem))
-            return EXIT_NO_SOCKET
+            return EXIT_NO_PLACE
         peers = Conversations(listener, selector, group, self._watcher, self._journal, Clock().now)
         while True:
             for key, events in selector.select(TURN):

@@ -35,6 +35,7 @@ def fresh(spec: Dict[str, Any], now: float, boot_id: str, service: Dict[str, Any
         "irreversible": False,   # a phase has begun that only a rollback leads back from
         "aborting": None,        # the reason, while what was done is being undone
         "held_from": None,
+        "booted": False,         # the machine has booted after the upgrade
         "resumed": False,        # the units were started after the upgrade, in the boot boot_id
         "grace_remaining": spec["grace"],
         "not_after_remaining": spec["not_after"],

@@ -177,7 +177,8 @@ def _resume(watcher: Watcher, request: Message) -> Message:
     if watcher.book.state != HELD:
         raise _wrong(watcher, request, "only what is held can be resumed")
     event = {UPGRADING: "resume upgrade", REBOOTING: "resume reboot"}.get(watcher.record["held_from"], "resume")
-    if event == "resume reboot" and watcher.machine.series(watcher.spec) == watcher.spec["target_series"] and watcher.record["boot_id"] != watcher.machine.boot_id:
+    # Held because it came up on another series; since then somebody has brought it to the target.
+    if event == "resume reboot" and watcher.machine.series(watcher.spec) == watcher.spec["target_series"] and watcher.record["booted"]:
         event = "resume"
     result = _accept(watcher, request, event, request.get("reason") or "asked for", held_from=None)
     watcher.forget_reboot()

@@ -244,10 +244,10 @@ class Watcher:
         runs = "the machine has booted into {0}".format(live or "an unknown series")
         expected = live == self.spec["target_series"]
         if state == REBOOTING and expected:
-            self.book.move("new boot", reason=runs, boot_id=self.machine.boot_id, resumed=False)
+            self.book.move("new boot", reason=runs, boot_id=self.machine.boot_id, resumed=False, booted=True)
         elif state in (REBOOTING, WATCHING) and not expected:
             self.book.move("failed" if state == REBOOTING else "hold", reason=runs + ", not " + self.spec["target_series"], held_from=state,
-                           boot_id=self.machine.boot_id, resumed=False)
+                           boot_id=self.machine.boot_id, resumed=False, booted=True)
         elif state == UPGRADING and not self.record["irreversible"] and not self.record["aborting"]:
             # Also a person who chose the snapshot in the boot menu: its record says that it was just being taken.
             self.book.change(boot_id=self.machine.boot_id, aborting="the machine has rebooted before anything was changed")
@@ -255,7 +255,8 @@ class Watcher:
             # Whatever was drained runs again.
             self.book.change(boot_id=self.machine.boot_id, begun=[], done=[])
         else:
-            self.book.change(boot_id=self.machine.boot_id, resumed=False)
+            booted = self.record["booted"] or (state == HELD and self.record["held_from"] == REBOOTING)
+            self.book.change(boot_id=self.machine.boot_id, resumed=False, booted=booted)
         self.book.tell("log", msg=runs)
 
     # Watching ---------------------------------------------------------------------------------------------------------
