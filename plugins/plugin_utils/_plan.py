@@ -133,7 +133,9 @@ class Plan:
         """Whether a machine may go now. ``statuses``: machine to one of STATUSES; a machine not named is pending."""
         if machine in self.blocked:
             return Decision("halted", self.blocked[machine])
-        return _decide(self.step(machine), getattr(self, "_house"), statuses)
+        failed = [name for name, status in statuses.items() if status == FAILED]
+        running = [name for name, status in statuses.items() if status == RUNNING]
+        return _decide(self.step(machine), getattr(self, "_house"), statuses, failed, running)
 
     def ready(self, host: str, finished: Iterable[str], failed: Iterable[str], running: Iterable[str], halted: Iterable[str] = ()) -> str:
         """The same decision from four sets, as ``go``, ``wait`` or ``halted: why``."""
@@ -190,7 +192,7 @@ def plan(
     known = {name: unit for name, unit in leaders.items() if unit}
     _check(values, known, machines, purpose, target)
     going = {name for name, machine in machines.items() if machine.goes}
-    problems = {name: "%s %s" % (name, machine.blocked) for name, machine in machines.items() if name in going and machine.blocked}
+    problems = {name: "%s %s" % (name, machines[name].blocked) for name in sorted(going, key=natural) if machines[name].blocked}
     house = _House.of(values, machines)
     problems.update(_short_of_units(house, machines, going - set(problems)))
     order = _plan_order.order(values, known, machines, going, problems, purpose, target)
@@ -263,9 +265,10 @@ def _short_of_units(house: _House, machines: Mapping[str, MachineState], going: 
     return found
 
 
-def _decide(step: Step, house: _House, statuses: Mapping[str, str]) -> Decision:
-    for machine, status in statuses.items():
-        if status == FAILED and machine != step.machine:
+def _decide(step: Step, house: _House, statuses: Mapping[str, str], failed: Iterable[str], running: Iterable[str]) -> Decision:
+    """``failed`` and ``running`` are those of ``statuses``; whoever asks for many machines knows them."""
+    for machine in failed:
+        if machine != step.machine:
             for name in step.applications:
                 if name in house.carries.get(machine, ()):
                     return Decision("halted", "%s is halted, because %s did not get through" % (name, machine))
@@ -275,9 +278,8 @@ def _decide(step: Step, house: _House, statuses: Mapping[str, str]) -> Decision:
     waiting_for = [earlier for earlier in step.after if statuses.get(earlier) != DONE]
     if waiting_for:
         return Decision("wait", "%s %s first" % (listed(waiting_for), "goes" if len(waiting_for) == 1 else "go"))
-    running = [machine for machine, status in statuses.items() if status == RUNNING and machine != step.machine]
     for name in step.applications:
-        busy = [machine for machine in running if name in house.carries.get(machine, ())]
+        busy = [machine for machine in running if machine != step.machine and name in house.carries.get(machine, ())]
         away = sum(len(house.carries[machine][name]) for machine in [*busy, step.machine])
         # With nobody else away one machine may always go: plan() has refused the plans in which it may not.
         if busy and away > _slots(house, name):
@@ -291,6 +293,10 @@ def _slots(house: _House, name: str) -> int:
     return min(application.max_unavailable, len(application.units) - len(house.down.get(name, ())) - application.min_healthy)
 
 
+def _units_on(house: _House, application: str, machines: Iterable[str]) -> int:
+    return sum(len(house.carries[machine].get(application, ())) for machine in machines if machine in house.carries)
+
+
 def _rehearse(
     steps: Mapping[str, Step], house: _House, machines: Mapping[str, MachineState], problems: Mapping[str, str],
 ) -> tuple[list[str], dict[str, str], dict[str, int]]:
@@ -299,27 +305,33 @@ def _rehearse(
     This is the proof as well: were anybody left waiting, the plan would not be given out.
     """
     statuses = {name: FAILED if name in problems else PENDING for name in steps}
+    pending = sorted((name for name in steps if name not in problems), key=natural)
     blocked, hosts = dict(problems), []
-    lowest = {name: len(application.units) for name, application in house.applications.items()}
+    unwell = {name: _units_on(house, name, (machine for machine in application.machines if not machines[machine].serves))
+              for name, application in house.applications.items()}
+    lowest = {name: len(application.units) - unwell[name] for name, application in house.applications.items()}
     moved = True
     while moved:
         moved, started = False, []
-        for name in sorted((name for name, status in statuses.items() if status == PENDING), key=natural):
-            decision = _decide(steps[name], house, statuses)
+        for name in pending:
+            decision = _decide(steps[name], house, statuses, problems, started)
             if decision.kind == "go":
                 statuses[name], moved = RUNNING, True
                 started.append(name)
             elif decision.kind == "halted":
                 statuses[name], blocked[name], moved = HALTED, decision.why, True
-        for name, application in house.applications.items():
-            away = [machine for machine in application.machines
-                    if statuses.get(machine) == RUNNING or not machines[machine].serves and statuses.get(machine) != DONE]
-            lowest[name] = min(lowest[name], len(application.units) - sum(len(house.carries[machine][name]) for machine in away))
+        for name in {name for machine in started for name in steps[machine].applications}:
+            well = [machine for machine in started if machines[machine].serves]
+            lowest[name] = min(lowest[name], len(house.applications[name].units) - unwell[name] - _units_on(house, name, well))
+        for machine in started:
+            statuses[machine] = DONE
+            if not machines[machine].serves:
+                for name in steps[machine].applications:
+                    unwell[name] -= _units_on(house, name, [machine])
         hosts += started
-        statuses.update((name, DONE) for name in started)
-    stuck = [name for name, status in statuses.items() if status == PENDING]
-    if stuck:
-        raise PlanError("the plan would leave %s waiting for ever; this is a fault of the planner, please report it." % listed(stuck))
+        pending = [name for name in pending if statuses[name] == PENDING]
+    if pending:
+        raise PlanError("the plan would leave %s waiting for ever; this is a fault of the planner, please report it." % listed(pending))
     return hosts, blocked, lowest
 
 

@@ -41,14 +41,11 @@ class Transfer:
 
 
 class Machine(Protocol):
-    @property
-    def goes(self) -> bool: ...
-    @property
-    def done(self) -> bool: ...
-    @property
-    def serves(self) -> bool: ...
-    @property
-    def blocked(self) -> str: ...
+    """What the order has to know of a machine."""
+
+    goes: bool     # this run takes it along
+    done: bool     # it is where the run leads already
+    serves: bool   # its units are up
 
 
 @dataclasses.dataclass(frozen=True)
