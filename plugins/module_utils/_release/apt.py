@@ -45,6 +45,7 @@ STATUS = re.compile(r"(dlstatus|pmstatus|pmerror|pmconffile):([^:]*):([0-9.]+):(
 # Marks what we have started, and all that this starts in turn.
 MARK = "SERIES_UPGRADE_ID"
 
+LOCKED = "Could not get lock"
 FAILURE = re.compile(r"^(?:E: |dpkg: error|dpkg: dependency problems)")
 
 
@@ -108,6 +109,8 @@ class Apt:
             problem = self._call(context, log, TELLING + self.command(*words))
             if problem is None:
                 return
+            if LOCKED in problem and attempt + 1 < ATTEMPTS:
+                continue  # Somebody was quicker between our look and apt's.
             if not repair or attempt + 1 == ATTEMPTS:
                 raise StepFailed("apt-get {0} failed: {1}".format(words[0], problem))
             context.progress(None, "apt-get {0} failed ({1}); finishing what dpkg has begun".format(words[0], problem))

@@ -62,6 +62,12 @@ def test_what_fails_after_two_repairs_is_a_failure(context):
     assert len([line for line in context.calls if line.endswith(" full-upgrade")]) == 3
 
 
+def test_lock_that_somebody_takes_at_the_last_moment_is_waited_for_again(context):
+    context.answers = [("update", 100, "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 434 (apt-get)\n")]
+    quiet_apt().get(context, "log", "update")
+    assert len(context.calls) == 2
+
+
 def test_removals_are_read_from_a_simulation():
     assert apt.removals("Inst a (1 x)\nRemv libssl3 [3.0]\nPurg old [1]\nConf a\n") == ["libssl3", "old"]
 

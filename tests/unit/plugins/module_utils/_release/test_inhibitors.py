@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import pathlib
+import re
+
 import pytest
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._release import inhibitors, sources
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._release.machine import Machine, Packages
@@ -122,3 +125,11 @@ def test_given_room_counts_and_commands_need_little():
 def test_distributions_of_their_own_may_use_their_own_command():
     machine = MACHINE._replace(release=Release("own", "alpha", "1"), packages=None)
     assert found(machine, method="command", target="beta") == {}
+
+
+def test_every_finding_is_in_the_documentation():
+    source = pathlib.Path(inhibitors.__file__).read_text(encoding="utf-8")
+    ids = set(re.findall(r'Finding\("(\w+)"', source)) | set(re.findall(r'stands\([^"]*"(\w+)"', source))
+    told = (pathlib.Path(__file__).parents[5] / "docs" / "machine_upgrade.md").read_text(encoding="utf-8")
+    assert len(ids) > 20
+    assert not [name for name in ids if "`%s`" % name not in told]
