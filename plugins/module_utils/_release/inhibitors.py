@@ -150,9 +150,9 @@ def _packages(packages: Packages, wanted: Mapping[str, Any]) -> Iterator[Finding
                       "Release them with `apt-mark unhold`, or take them away.")
     yield from stands(packages.reboot_required, "reboot_required", "A reboot is due (/run/reboot-required).",
                       "The upgrade should begin on what is installed.", "Reboot this machine first.")
-    yield from stands(packages.preferences, "preferences", "apt's preferences are changed in {0}.".format(", ".join(packages.preferences)),
+    yield from stands(packages.preferences, "preferences", "Preferences of apt are changed in {0}.".format(", ".join(packages.preferences)),
                       "Pinned packages may hold back the upgrade.", "Read them, and take away what was for the old series.", WARNING)
-    yield from stands(packages.old_ssh, "old_ssh", "openssh-server is {0}.".format(packages.old_ssh),
+    yield from stands(packages.old_ssh, "old_ssh", "The openssh-server here is {0}.".format(packages.old_ssh),
                       "New logins fail for a while during the upgrade; the run waits for them.", "Upgrade it within its series first.", WARNING)
     yield from stands(packages.held_by, "apt_busy", "Process {0} holds apt just now.".format(packages.held_by), "", "The upgrade will wait for it.", INFO, "")
     yield from stands(packages.moves and not sources.leads_to(packages.moves, target) or not packages.moves, "no_source",
