@@ -4,27 +4,35 @@
 
 """Programs that outlive the watcher: started in a session of their own, with a directory that tells who runs and how it ended.
 
-A shell wrapper writes `pid` (its line of /proc/PID/stat, so that a number used again is not taken for it) and `rc`.
+The script `run` writes `pid` (its line of /proc/PID/stat, so that a number used again is not taken for it) and `rc`. All that is
+to be run is in the script and not on a command line: systemd-run would expand every $ there.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import time
 from typing import Callable, List, Mapping, Optional, Sequence
 
-WRAPPER = """
-exec </dev/null >>"$2" 2>&1
-d=$1; shift 2
-read -r line </proc/$$/stat && printf '%s\\n' "$line" >"$d/pid"
-"$@"
-printf '%s\\n' "$?" >"$d/rc"
+SCRIPT = """\
+exec </dev/null >>{log} 2>&1
+read -r line </proc/$$/stat && printf '%s\\n' "$line" >{directory}/pid
+{program}
+printf '%s\\n' "$?" >{directory}/rc
 """
+# A launcher that has returned has started the script, whose first act is to write its pid.
+BEGIN_PATIENCE = 30.0
+SETTLE_PATIENCE = 2.0
 KILLED = 137
+
+
+class NotLaunched(OSError):
+    """The launcher has refused: nothing was started."""
 
 
 class Detached:
@@ -45,8 +53,13 @@ class Detached:
             return False
         if call.get("argv") != list(argv):
             return False
-        # Gone without a result, together with the watcher: a phase can be begun again, so it is.
-        return self.result() is not None or (call.get("boot_id") == self._boot_id and self._alive())
+        if call.get("boot_id") == self._boot_id:
+            # The watcher may have been killed between launching it and its first act.
+            self._has_begun(SETTLE_PATIENCE)
+            if self._alive():
+                return True
+        # Gone without a result, together with the watcher or the boot: a phase can be begun again, so it is.
+        return self.result() is not None
 
     def offset(self) -> int:
         """Where in the log the output of this program begins, in bytes."""
@@ -54,32 +67,36 @@ class Detached:
             return json.load(file)["offset"]
 
     def start(self, argv: Sequence[str], env: Optional[Mapping[str, str]] = None, launch: Optional[Callable[[List[str]], List[str]]] = None) -> None:
-        """Start it anew. launch may put the command that starts it elsewhere (a transient systemd unit) around it. Raises OSError."""
+        """Start it anew. launch may put the command that starts it elsewhere (a transient systemd unit) around it.
+
+        Raises NotLaunched when that has refused, so that another way may be tried, and OSError when it is unknown whether anything runs.
+        """
         shutil.rmtree(self.directory, ignore_errors=True)
         os.makedirs(self.directory, mode=0o700)
         os.makedirs(os.path.dirname(self.log), mode=0o700, exist_ok=True)
         with open(self.log, "ab") as log, open(self._path("call.json"), "w", encoding="utf-8") as file:
             json.dump({"argv": list(argv), "boot_id": self._boot_id, "offset": log.tell()}, file)
         settings = ["{0}={1}".format(key, value) for key, value in sorted((env or {}).items())]
-        wrapped = ["/bin/sh", "-c", WRAPPER, "series-upgrade", self.directory, self.log, "/usr/bin/env"] + settings + list(argv)
-        process = subprocess.Popen(
-            launch(wrapped) if launch else wrapped, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-            start_new_session=True,
-        )
+        with open(self._path("run"), "w", encoding="utf-8") as file:
+            file.write(SCRIPT.format(log=shlex.quote(self.log), directory=shlex.quote(self.directory),
+                                     program=" ".join(shlex.quote(word) for word in ["/usr/bin/env"] + settings + list(argv))))
+        script = ["/bin/sh", self._path("run")]
+        process = _popen(launch(script) if launch else script)
         if launch is None:
             self._process = process
             return
         if process.wait() != 0:
-            raise OSError("{0} could not be started: status {1}".format(launch([])[0], process.returncode))
-        self._await_pid()
+            raise NotLaunched("the launcher ended with status {0}".format(process.returncode))
+        if not self._has_begun(BEGIN_PATIENCE):
+            raise OSError("it was launched and did not begin within {0:.0f} s".format(BEGIN_PATIENCE))
 
-    def _await_pid(self) -> None:
-        # The launcher has returned, so the wrapper runs; its first act is to write its pid.
-        for _attempt in range(200):
-            if self._stat() is not None or self.result() is not None:
-                return
+    def _has_begun(self, patience: float) -> bool:
+        deadline = time.monotonic() + patience
+        while self._stat() is None and self.result() is None:
+            if time.monotonic() > deadline:
+                return False
             time.sleep(0.05)
-        raise OSError("the program did not begin within 10 s")
+        return True
 
     def result(self) -> Optional[int]:
         """Its exit status; None while there is none."""
@@ -129,6 +146,10 @@ class Detached:
         except OSError:
             return False
         return _identity(text) == known and text.rpartition(")")[2].split()[0] != "Z"
+
+
+def _popen(line: List[str]) -> subprocess.Popen:
+    return subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True)
 
 
 def _identity(stat: str) -> Optional[List[str]]:

@@ -18,7 +18,7 @@ import time
 from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import programs
-from .detached import Detached
+from .detached import Detached, NotLaunched
 from .steps import Context, Result, StepFailed
 
 POLL = 0.1
@@ -136,15 +136,15 @@ class Work(Context):
                 raise Stopped()
 
     def _start(self, program: Detached, argv: Sequence[str], env: Optional[Mapping[str, str]]) -> None:
-        if self._desk.launch is not None:
+        try:
+            if self._desk.launch is None:
+                program.start(argv, env)
+                return
             try:
                 program.start(argv, env, self._desk.launch("{0}-{1}".format(self.name, self._calls)))
-                return
-            except OSError:
+            except NotLaunched:
                 # systemd itself may be half upgraded when a phase repairs; a session of its own is the next best thing.
-                pass
-        try:
-            program.start(argv, env)
+                program.start(argv, env)
         except OSError as problem:
             raise StepFailed("{0} could not be started: {1}".format(argv[0], problem))
 

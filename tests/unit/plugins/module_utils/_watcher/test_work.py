@@ -9,9 +9,10 @@ import os
 import queue
 import signal
 import subprocess
+import threading
 
 import pytest
-from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import programs
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import detached, programs
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.detached import Detached
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.steps import StepFailed
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.work import Desk, Mailbox, Work
@@ -165,3 +166,53 @@ def test_status_of_a_short_program(command, rc):
 
 def test_short_program_that_is_missing_has_a_status_too():
     assert programs.run(["/no/such"]).rc == 127
+
+
+def launched(loop, launcher, argv):
+    loop.desk.launch = lambda name: lambda script: launcher + script
+    loop.work(lambda ctx: ctx.call(argv, "up.log"))
+    return loop.hear()
+
+
+def test_launched_program_is_told_as_well_as_one_of_our_own(loop, tmp_path):
+    command = ["/bin/sh", "-c", "echo $$ '${HOME}' \"it's\" >%s/said; exit 6" % tmp_path]
+    assert launched(loop, ["setsid", "--fork"], command).value == 6
+    assert "${HOME} it's" in (tmp_path / "said").read_text()
+
+
+def test_nothing_that_a_launcher_could_expand_is_on_its_command_line(loop, tmp_path):
+    lines = []
+    loop.desk.launch = lambda name: lambda script: (lines.append(" ".join(script)), ["setsid", "--fork"] + script)[1]
+    loop.work(lambda ctx: ctx.call(["/bin/sh", "-c", "echo $$ ${HOME} %n"], "up.log", env={"DOLLAR": "$x"}))
+    assert loop.hear().value == 0
+    assert not set("$%") & set(lines[0])
+
+
+def test_launcher_that_refuses_is_done_without(loop, tmp_path):
+    assert launched(loop, ["false"], ["/bin/sh", "-c", "echo x >>%s/count" % tmp_path]).value == 0
+    assert (tmp_path / "count").read_text() == "x\n"
+
+
+def test_program_that_may_have_been_launched_is_not_started_a_second_time(loop, tmp_path, monkeypatch):
+    monkeypatch.setattr(detached, "BEGIN_PATIENCE", 0.2)
+    assert "did not begin" in launched(loop, ["true"], ["/bin/sh", "-c", "echo x >>%s/count" % tmp_path]).error
+    assert not (tmp_path / "count").exists()
+
+
+def test_program_that_is_just_beginning_is_waited_for_and_not_started_again(tmp_path):
+    where = (str(tmp_path / "calls"), str(tmp_path / "log" / "up.log"), "boot-1")
+    command = ["/bin/sh", "-c", "echo x >>%s/count; sleep 60" % tmp_path]
+    killed = Detached(*where)
+    killed.start(command)
+    while not os.path.exists(tmp_path / "count"):
+        pass
+    os.rename(tmp_path / "calls" / "pid", tmp_path / "pid")
+    late = threading.Timer(0.3, os.rename, (tmp_path / "pid", tmp_path / "calls" / "pid"))
+    late.start()
+    try:
+        assert Detached(*where).attach(command)
+    finally:
+        late.join()
+        killed.stop(signal.SIGKILL)
+        while killed.poll() is None:
+            pass
