@@ -12,7 +12,7 @@ from tests.testbed import Fleet
 
 # The operator's own idea of health, on every machine: a machine with the file is ill as soon as it runs trixie.
 ILL = "/srv/data/ill-on-trixie"
-CHECK = {"name": "{machine} is not ill", "kind": "command", "command": f"test ! -e {ILL} || ! grep -q trixie /etc/os-release"}
+CHECK = {"name": "{{ inventory_hostname }} is not ill", "kind": "command", "command": f"test ! -e {ILL} || ! grep -q trixie /etc/os-release"}
 
 
 def _native(name: str, image: str):
@@ -32,7 +32,7 @@ def _keep_logs(native: NativeFleet) -> None:
     for machine in native.fleet.machines:
         place = pathlib.Path(keep, native.fleet.name, machine.name)
         place.mkdir(parents=True, exist_ok=True)
-        said = machine.ssh("journalctl --no-pager; tail -n +1 /var/lib/series-upgrade/* /var/lib/series-upgrade/log/*", check=False)
+        said = machine.ssh("journalctl --no-pager; find /var/lib/series-upgrade -type f -name "*.json*" -o -path "*/log/*" | xargs tail -n +1", check=False)
         (place / "journal").write_text(said.stdout, encoding="utf-8")
 
 

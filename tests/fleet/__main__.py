@@ -6,20 +6,14 @@ import sys
 
 from tests.testbed import Fleet
 
-from .applications import APPLICATIONS, NativeFleet
+from .applications import NativeFleet
 from .endpoint import Endpoint
 
 
 def main(name: str) -> None:
     """Start them, and print the inventory that knows them."""
     fleet = Fleet(name)
-    machines = [machine.name for machine in fleet.machines]
-    applications = {
-        application: {**rules, "units": {unit: host for unit, host in rules["units"].items() if host in machines}}
-        for application, rules in APPLICATIONS.items()
-    }
-    applications = {application: rules for application, rules in applications.items() if rules["units"]}
-    print(NativeFleet(fleet, Endpoint(fleet).start(), applications).install().inventory)
+    print(NativeFleet(fleet, Endpoint(fleet).start()).install().inventory)
 
 
 if __name__ == "__main__":

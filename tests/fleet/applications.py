@@ -38,10 +38,10 @@ class NativeFleet:
     """A fleet whose machines carry the units of ``applications``; the first unit of each becomes its leader."""
 
     def __init__(self, fleet: Fleet, endpoint: Endpoint, applications: dict | None = None, **variables: object) -> None:
-        """``variables`` go into the inventory, beside those the collection needs."""
+        """``variables`` go into the inventory, beside those the collection needs. A smaller fleet carries what fits on it."""
         self.fleet = fleet
         self.endpoint = endpoint
-        self.units = APPLICATIONS if applications is None else applications
+        self.units = _fitting(APPLICATIONS if applications is None else applications, [machine.name for machine in fleet.machines])
         self.variables = variables
         self.inventory = fleet.state / "applications.json"
 
@@ -111,3 +111,8 @@ class NativeFleet:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not within {patience} s: {what}")
             time.sleep(0.2)
+
+
+def _fitting(applications: dict, machines: list) -> dict:
+    there = {name: {unit: host for unit, host in rules["units"].items() if host in machines} for name, rules in applications.items()}
+    return {name: {**applications[name], "units": units} for name, units in there.items() if units}
