@@ -50,12 +50,16 @@ def serve(
         raise _fail(trouble.msg) from None
 
 
+Scopes = Annotated[List[str], typer.Option("--scope", help="read, hold, pin or admin; may be given several times.")]
+Globs = Annotated[Optional[List[str]], typer.Option("--application", help="Glob of applications it is for; may be given several times. Default: all.")]
+
+
 @token.command("create")
 def token_create(
     name: Annotated[str, typer.Argument(help="Who will use it; pins are shown under this name.")],
     data_dir: DataDir,
-    scope: Annotated[List[str], typer.Option(help="read, hold, pin or admin; may be given several times.")],
-    application: Annotated[Optional[List[str]], typer.Option(help="Glob of applications it is for; may be given several times. Default: all.")] = None,
+    scope: Scopes,
+    application: Globs = None,
     output: Annotated[Optional[Path], typer.Option(help="Write it to this file, mode 0600, instead of printing it.")] = None,
 ) -> None:
     """Make a token. It is shown this once; only its hash is kept."""
@@ -70,6 +74,17 @@ def token_create(
         typer.echo(made)
     else:
         write_secret(output, made + "\n")
+
+
+@token.command("allow")
+def token_allow(name: str, data_dir: DataDir, scope: Scopes, application: Globs = None) -> None:
+    """Give an existing token other rights."""
+    from lease_endpoint.serve import open_tokens
+
+    try:
+        open_tokens(data_dir).allow(name, scope, application)
+    except LeaseError as trouble:
+        raise _fail(trouble.msg) from None
 
 
 @token.command("list")

@@ -88,12 +88,22 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.should_exit:
             print(self._url, flush=True)
+            _tell_systemd("READY=1")
 
     def handle_exit(self, sig: int, frame: object) -> None:
         self._broker.stopping = True
         self._changes.stop()
         # Not uvicorn's own, which dies of the signal at the end: a stop that was asked for is a success.
         self.should_exit = True
+
+
+def _tell_systemd(state: str) -> None:
+    """So that `systemctl start` returns when requests are answered; without systemd nothing happens."""
+    name = os.environ.get("NOTIFY_SOCKET")
+    if name:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.connect("\0" + name[1:] if name.startswith("@") else name)
+            told.send(state.encode())
 
 
 def data_dir(path: Path) -> Path:
@@ -103,7 +113,6 @@ def data_dir(path: Path) -> Path:
 
 def open_tokens(path: Path) -> Tokens:
     """The tokens of a data directory, also while an endpoint serves it."""
-    os.umask(0o077)
     return Tokens(data_dir(path) / TOKENS_FILE)
 
 

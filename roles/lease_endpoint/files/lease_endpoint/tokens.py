@@ -13,7 +13,7 @@ import os
 import secrets
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Iterator, Optional, Sequence
 
@@ -39,6 +39,13 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def _rights(scopes: Sequence[str], applications: Optional[Sequence[str]]) -> tuple[list[str], Optional[list[str]]]:
+    wrong = [scope for scope in scopes if scope not in SCOPES]
+    if wrong or not scopes:
+        raise Invalid(f"a token needs scopes out of {', '.join(SCOPES)}" + (f", not {', '.join(wrong)}" if wrong else ""))
+    return sorted(set(scopes), key=SCOPES.index), list(applications or []) or None
+
+
 class Tokens:
     """The lookup goes by the public part of a token, the secret part is compared in constant time."""
 
@@ -50,15 +57,23 @@ class Tokens:
         """The new token; it cannot be shown again."""
         if not matches(NAME, name):
             raise Invalid(f"{name!r} is no name for a token: letters, digits and . _ : @ + - are allowed")
-        wrong = [scope for scope in scopes if scope not in SCOPES]
-        if wrong or not scopes:
-            raise Invalid(f"a token needs scopes out of {', '.join(SCOPES)}" + (f", not {', '.join(wrong)}" if wrong else ""))
+        rights = _rights(scopes, applications)
         token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         with self._changing() as tokens:
             if any(token.name == name for token in tokens.values()):
                 raise Invalid(f"there is a token {name} already; revoke it first or choose another name")
-            tokens[token_id] = Token(token_id, name, _digest(secret), sorted(set(scopes), key=SCOPES.index), list(applications or []) or None, time.time())
+            tokens[token_id] = Token(token_id, name, _digest(secret), *rights, time.time())
         return f"lease_{token_id}_{secret}"
+
+    def allow(self, name: str, scopes: Sequence[str], applications: Optional[Sequence[str]] = None) -> bool:
+        """Give an existing token these rights instead of its own; whether that changed them."""
+        wanted = _rights(scopes, applications)
+        with self._changing() as tokens:
+            found = next((token for token in tokens.values() if token.name == name), None)
+            if found is None:
+                raise Invalid(f"there is no token {name}; create it first")
+            tokens[found.id] = replace(found, scopes=wanted[0], applications=wanted[1])
+        return wanted != (found.scopes, found.applications)
 
     def revoke(self, name: str) -> bool:
         """Whether there was such a token. Its pins stay until their deadline."""
@@ -99,7 +114,7 @@ class Tokens:
     def _changing(self) -> Iterator[dict[str, Token]]:
         """The tokens, to be changed by one process at a time; written when the block is left without an error."""
         try:
-            with open(self._path.with_suffix(".lock"), "a", encoding="ascii") as lock:
+            with open(os.open(self._path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 tokens = dict(self._all())
                 yield tokens
