@@ -205,13 +205,12 @@ class ParamikoLink:
         self._name = target.name
         self._client = paramiko.SSHClient()
         strict = config.get("stricthostkeychecking", ["true" if target.host_key_checking else "false"])[0]
-        if strict in ("no", "false", "off"):
-            self._client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-        else:
+        welcome = strict in ("no", "false", "off", "accept-new")
+        self._client.set_missing_host_key_policy(paramiko.AutoAddPolicy() if welcome else _Reject(target.name))
+        if not welcome or strict == "accept-new":
             for known in " ".join(config.get("userknownhostsfile", ["~/.ssh/known_hosts"]) + config.get("globalknownhostsfile", [])).split():
                 if os.path.isfile(os.path.expanduser(known)):
                     self._client.load_system_host_keys(os.path.expanduser(known))
-            self._client.set_missing_host_key_policy(_Reject(target.name))
         keys = [target.key_file] if target.key_file else config.get("identityfile", [])
         try:
             self._client.connect(

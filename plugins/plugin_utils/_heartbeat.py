@@ -10,6 +10,7 @@ all, and not too often.
 
 from __future__ import annotations
 
+import os
 import time
 import typing as t
 
@@ -19,6 +20,10 @@ from ._turn_file import TurnFile
 
 # The endpoint counts a session as gone after 60 s; two missed beats still leave one.
 EVERY = 20.0
+
+
+class Orphaned(Exception):
+    """The execution this process worked for has died. It must fall silent, or the run would seem to be driven still."""
 
 
 class Heartbeat:
@@ -32,13 +37,16 @@ class Heartbeat:
         clock: t.Callable[[], float] = time.monotonic,
     ) -> None:
         self._book, self._client, self._say, self._clock = book, client, say, clock
+        self._parent = os.getppid()
 
     def beat(self) -> None:
         """
-        Renews all pins when it is time. Never raises for the endpoint's sake: what it found is in the book.
+        Renews all pins when it is time. Never raises for the endpoint's sake: what it found is in the book. Raises Orphaned.
 
         An application whose pin was refused, had lapsed, or has not been confirmed for as long as a pin lives, is stopped there.
         """
+        if os.getppid() != self._parent:
+            raise Orphaned("the playbook that this process worked for has died")
         seen = self._book.read()
         if not self._due(seen):
             return

@@ -192,6 +192,22 @@ def test_host_key_checking_can_be_turned_off(sshd, path, transport, tmp_path):
 
 
 @OVER_SSH
+def test_accept_new_takes_an_unknown_host_key_and_no_changed_one(sshd, path, transport, tmp_path):
+    accept = ("-o", "StrictHostKeyChecking=accept-new", "-F", "none")
+    link = channels.connect(sshd.target(ssh_args=accept + ("-o", "UserKnownHostsFile=%s" % (tmp_path / "empty"))), transport)
+    try:
+        assert say(link, path)["ok"]
+    finally:
+        link.close()
+    sshd.known(sshd.directory / "user.pub")
+    try:
+        with pytest.raises(channels.Untrusted):
+            say(channels.connect(sshd.target(ssh_args=accept + ("-o", "UserKnownHostsFile=%s" % (sshd.directory / "known_hosts"))), transport), path)
+    finally:
+        sshd.known(sshd.directory / "host.pub")
+
+
+@OVER_SSH
 def test_a_wrong_key_is_denied(sshd, path, transport, tmp_path):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "stranger")], check=True)
     target = sshd.target(key_file=str(tmp_path / "stranger"), ssh_args=sshd.target().ssh_args + ("-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import os
 
 import pytest
 
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._lease.lease import LeaseError
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _leadership
-from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._heartbeat import Heartbeat
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._heartbeat import Heartbeat, Orphaned
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._plan import MachineState, plan
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._run_book import RunBook, missing_proof, opening
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._turn_file import NoBook, TurnFile
@@ -347,6 +348,16 @@ def test_nothing_is_renewed_before_anything_is_pinned(room):
     one = heart(room)
     room.endpoint.now += 100
     one.beat()
+    assert room.endpoint.calls == []
+
+
+def test_the_workers_of_a_dead_playbook_fall_silent(room, monkeypatch):
+    room.take("m2")
+    one = heart(room)
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    room.endpoint.now += 20
+    with pytest.raises(Orphaned):
+        one.beat()
     assert room.endpoint.calls == []
 
 
