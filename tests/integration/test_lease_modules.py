@@ -95,6 +95,11 @@ def examples(module):
     return yaml.safe_load(module.EXAMPLES)
 
 
+def foretell(tasks):
+    """The same tasks in check mode."""
+    return [{**task, "check_mode": True} for task in tasks]
+
+
 def pinners(endpoint, application):
     return [pin["pinner"] for pin in endpoint.lease(application)["pins"]]
 
@@ -126,11 +131,11 @@ def test_examples_of_lease_transfer_move_the_leader_once(play, leases, endpoint)
 def test_check_mode_and_diff_foretell_what_is_done_then(play, leases, endpoint):
     tasks = [examples(lease_pin)[0], *examples(lease_transfer)]
     tasks[1]["leasehold.series_upgrade.lease_transfer"]["run"] = "rack-move"
-    foretold = play(*tasks, arguments=["--check", "--diff"])
-    assert pinners(endpoint, "db") == [] and endpoint.lease("db")["holder"] == "db/0"
-    done = play(*tasks, arguments=["--diff"])
+    answers = play(*foretell(tasks), *tasks, *foretell(tasks), arguments=["--diff"])
+    foretold, done, after = answers[:2], answers[2:4], answers[4:]
+    assert [answer["changed"] for answer in done] == [True, True], "what was foretold was not done before its time"
     assert [(answer["changed"], answer["diff"]) for answer in foretold] == [(answer["changed"], answer["diff"]) for answer in done]
-    assert [answer["changed"] for answer in play(*tasks, arguments=["--check"])] == [False, False]
+    assert [answer["changed"] for answer in after] == [False, False]
 
 
 def test_refusals_in_check_mode_are_those_of_the_endpoint(play, leases, endpoint):
@@ -142,7 +147,8 @@ def test_refusals_in_check_mode_are_those_of_the_endpoint(play, leases, endpoint
         {"name": "Move what is pinned", "leasehold.series_upgrade.lease_transfer": {"application": "db", "to": "db/2"}},
     ]
     tasks = [{**task, "ignore_errors": True} for task in tasks]
-    foretold, done = play(*tasks, arguments=["--check"]), play(*tasks)
+    answers = play(*foretell(tasks), *tasks)
+    foretold, done = answers[:4], answers[4:]
     assert [answer["kind"] for answer in foretold] == [answer["kind"] for answer in done] == ["pinned", "no_leader", "no_leader", "pinned"]
     assert done[0]["refused"]["db"]["pinners"] == ["admin/other"] == foretold[0]["refused"]["db"]["pinners"]
     assert done[1]["changed"] and list(done[1]["leases"]) == ["queue"], "what worked stays and is named"
