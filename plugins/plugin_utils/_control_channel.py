@@ -273,8 +273,7 @@ class OpensshLink:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        # The default directory for temporary files may be too deep for the path of a socket.
-        self._directory = tempfile.mkdtemp(prefix="su-", dir="/tmp" if os.path.isdir("/tmp") else None)
+        self._directory: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._path = ""
 
@@ -292,10 +291,15 @@ class OpensshLink:
 
     def close(self) -> None:
         self._stop()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
 
     @property
     def _local(self) -> str:
+        if self._directory is None:
+            # The default directory for temporary files may be too deep for the path of a socket.
+            self._directory = tempfile.mkdtemp(prefix="su-", dir="/tmp" if os.path.isdir("/tmp") else None)
         return os.path.join(self._directory, "s")
 
     def _forward(self, path: str) -> None:
@@ -303,7 +307,9 @@ class OpensshLink:
         if os.path.exists(self._local):
             os.unlink(self._local)
         target, self._path = self._target, path
-        command = [target.ssh_executable, "-N", "-T", "-L", "%s:%s" % (self._local, path)]
+        # It ends with us, also when we are killed: nobody else knows of it.
+        command = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+        command += [target.ssh_executable, "-N", "-T", "-L", "%s:%s" % (self._local, path)]
         # A shared master connection would outlive us; a question at the terminal would never be answered.
         for option in ("ControlMaster=no", "ControlPath=none", "BatchMode=yes", "ExitOnForwardFailure=yes", "ServerAliveInterval=15"):
             command += ["-o", option]
@@ -318,7 +324,7 @@ class OpensshLink:
                 if self._process.poll() is None and time.monotonic() < until:
                     select.select([], [], [], 0.02)
                     continue
-                self._stop()
+                self.close()
                 said.seek(0)
                 raise self._refusal(said.read().decode("utf-8", "replace").strip())
 

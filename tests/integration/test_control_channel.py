@@ -14,6 +14,7 @@ import shutil
 import socket
 import socketserver
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -120,6 +121,14 @@ def say(link, path, message="hello"):
         return json.loads(channel.readline(10))
     finally:
         channel.close()
+
+
+def runs(pid):
+    """Whether a process is alive; one that nobody has buried yet is not."""
+    try:
+        return pathlib.Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @OVER_SSH
@@ -231,6 +240,28 @@ def test_a_path_that_is_too_long_is_told_before_anything_is_sent(sshd, transport
             link.open("/run/" + "x" * 200)
     finally:
         link.close()
+
+
+def test_the_forwarding_ends_with_its_process_and_leaves_no_directory(sshd, path):
+    link = channels.connect(sshd.target(), "openssh")
+    assert say(link, path)["ok"]
+    directory, process = link._directory, link._process
+    link.close()
+    assert process.poll() is not None and not os.path.exists(directory)
+
+
+def test_a_forwarding_whose_process_is_killed_ends_as_well(sshd, path):
+    script = (
+        "import os, sys\nfrom ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _control_channel as c\n"
+        "link = c.connect(c.Target('m1', '127.0.0.1', port=%d, user=%r, key_file=%r, ssh_args=%r), 'openssh')\n"
+        "link.open(%r)\nprint(link._process.pid, link._directory, flush=True)\nos.kill(os.getpid(), 9)\n"
+    ) % (sshd.port, getpass.getuser(), str(sshd.directory / "user"), sshd.target().ssh_args, path)
+    told = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=False, text=True).stdout.split()
+    until = time.monotonic() + 10
+    while runs(told[0]) and time.monotonic() < until:
+        time.sleep(0.05)
+    shutil.rmtree(told[1])
+    assert not runs(told[0])
 
 
 def test_auto_takes_openssh_where_the_configuration_asks_for_a_proxy(sshd, path):
