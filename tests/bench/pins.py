@@ -9,10 +9,9 @@ import pathlib
 import sys
 import typing as t
 
-from ansible_collections.leasehold.series_upgrade.plugins.module_utils._lease.client import Client
-from tests.bench.playing import play
+from ansible_collections.leasehold.series_upgrade.playbooks.loopback.stage import Stage
+from tests.bench.playing import Failed, play
 from tests.bench.table import Table
-from tests.contract.endpoint import Endpoint
 
 VERBS = ("Pin", "Verify", "Unpin")
 
@@ -20,18 +19,16 @@ VERBS = ("Pin", "Verify", "Unpin")
 def measure(directory: pathlib.Path, quick: bool) -> Table:
     count = 10 if quick else 100
     names = ["app-%03d" % number for number in range(count)]
-    (directory / "endpoint").mkdir()
-    endpoint = Endpoint(directory / "endpoint")
-    endpoint.start()
-    try:
+    with Stage(directory / "s", {}) as stage:
+        token = stage.tokens["operator"]
         for name in names:
-            assert endpoint.claim(name, name + "/0", 300).status == 200
-        token = endpoint.token("bench", "pin")
-        ours = play(directory, ours_(endpoint.url, token, names))
-        rival = play(directory, rival_(endpoint.url, token, names))
-        assert Client(endpoint.url, token).pins()["pins"] == []
-    finally:
-        endpoint.stop()
+            stage.post("claim", {"application": name, "holder": name + "/0", "duration": 300}, token="units")
+        ours = play(directory, ours_(stage.url, token, names))
+        for name in names:
+            stage.post("claim", {"application": name, "holder": name + "/0", "duration": 300}, token="units")
+        rival = play(directory, rival_(stage.url, token, names))
+        if stage.ask("pins")["pins"]:
+            raise Failed("pins were left")
     table = Table("Freezing %d applications, seconds of the tasks" % count)
     table.add("pin + verify + unpin: lease_pin, lease_info, lease_pin", sum(ours.tasks[verb] for verb in VERBS), "s")
     table.add("pin + verify + unpin: %d uri tasks each" % count, sum(rival.tasks[verb] for verb in VERBS), "s")
