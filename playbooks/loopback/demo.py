@@ -14,7 +14,6 @@ import argparse
 import importlib.util
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -139,16 +138,15 @@ def main() -> int:
         signal.signal(number, stop)
     # Short, for a control socket's path has at most 107 bytes.
     directory = pathlib.Path(tempfile.mkdtemp(prefix="lease-demo-", dir=os.environ.get("TMPDIR", "/tmp")))
-    result = 1
+    reports = {"series_upgrade_report_dir": str(REPORTS.absolute())}
     try:
-        with Stage(directory, APPLICATIONS, endpoint_python(), {"series_upgrade_report_dir": str(REPORTS.absolute())}) as stage:
+        with Stage(directory, APPLICATIONS, endpoint_python(), reports, keep=False) as stage:
             result = play(stage, options.stay)
+            # A demo that went wrong leaves its logs.
+            stage.keep = result != 0
     except KeyboardInterrupt:
         say("Interrupted; everything that was started has been ended.")
-        result = 130
-    finally:
-        if result != 1:
-            shutil.rmtree(directory, ignore_errors=True)
+        return 130
     return result
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +28,8 @@ ENDPOINT = HERE.parents[1] / "roles" / "lease_endpoint" / "files"
 # Every process that belongs to a stage carries this variable, whoever started it and however it was detached.
 MARK = "LEASEHOLD_STAGE"
 OLD, NEW = "bookworm", "trixie"
+# Told to the guard at the end; a maker that dies cannot say it, and leaves nothing behind.
+KEEP = b"keep"
 # The shortest the lease contract allows is 5 s; twice that survives a busy machine.
 LEASE = 10
 # Fast enough to watch, and above (allowed_misses + 1) x interval.
@@ -36,7 +39,8 @@ PACE = {"series_upgrade_grace": 3, "series_upgrade_interval": 1, "series_upgrade
 class Stage:
     """
     APPLICATIONS is `series_upgrade_applications` without drain, resume and checks, which the stage adds. The first unit of each
-    application becomes its leader. `vars` are added to the inventory; PYTHON must be able to import fastapi and uvicorn.
+    application becomes its leader. VARIABLES are added to the inventory; PYTHON must be able to import fastapi and uvicorn.
+    KEEP says whether the directory stays when the stage has gone; setting the attribute changes that until the end.
     """
 
     def __init__(
@@ -46,8 +50,10 @@ class Stage:
         python: str = sys.executable,
         variables: t.Mapping[str, t.Any] | None = None,
         lease: int = LEASE,
+        keep: bool = True,
     ) -> None:
         self.directory = directory
+        self.keep = keep
         self.python = python
         self.lease = lease
         self.units = {unit: (name, host) for name, rules in applications.items() for unit, host in rules["units"].items()}
@@ -85,6 +91,8 @@ class Stage:
         """Returns when every process of the stage has ended. The guard does it, so that a killed maker makes no difference."""
         guard, self._guard = self._guard, None
         if guard is not None and guard.stdin is not None:
+            if self.keep:
+                guard.stdin.write(KEEP)
             guard.stdin.close()
             guard.wait()
 
@@ -297,12 +305,14 @@ def end_processes(directory: str) -> None:
 
 
 def guard(directory: str) -> None:
-    """Waits for the maker of the stage to close the pipe or to die, whichever comes first, and clears the stage."""
+    """Waits for the maker of the stage to close the pipe or to die, whichever comes first, and clears the stage away."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    sys.stdin.buffer.read()
+    keep = sys.stdin.buffer.read() == KEEP
     end_processes(directory)
+    if not keep:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -110,8 +110,8 @@ def test_a_wrong_token_is_told_and_never_shown(stage):
 
 
 def test_an_application_that_somebody_else_has_pinned_is_refused_with_their_name_and_reason(stage):
-    pin = {"items": [{"application": "db"}], "run": "rack-move", "reason": "moving racks", "duration": 600}
-    stage.post("pin", pin, token="boss")
+    pin = {"items": [{"application": "db"}], "run": "rack-move", "reason": "moving racks"}
+    stage.post("pin", {**pin, "duration": 600}, token="boss")
     try:
         refused(stage, "boss/rack-move", "moving racks")
     finally:

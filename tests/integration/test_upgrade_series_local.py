@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pathlib
+import signal
 
 import pytest
 
@@ -159,6 +162,29 @@ def test_a_second_live_run_is_refused_with_the_first_ones_name_and_disturbs_noth
         assert twin.code != 0 and "operator/to-trixie, in another session" in twin.said, twin.said
         assert ran.code == 0, ran.said
         assert all_series(stage) == everywhere(stage, "trixie")
+
+
+def test_a_killed_controller_stops_nobody_and_a_rerun_takes_over_where_the_machines_are():
+    with stage_of({"db": {"units": {"db/0": "m1", "db/1": "m2"}}}) as stage:
+        before = leads(stage)
+        gate = slow(stage)
+        first = start(stage, "upgrade_series")
+        until(lambda: any(path.name == "journal.jsonl" and "command" in path.read_text() for path in traces_of(stage, "m2")), "m2 upgrades")
+        for pid in processes_of(str(stage.directory)):
+            if b"upgrade_series" in pathlib.Path("/proc/%d/cmdline" % pid).read_bytes():
+                os.kill(pid, signal.SIGKILL)
+        end(first)
+        gate.touch()
+        until(lambda: stage.series("m2") == "trixie", "m2 went on by itself")
+        with Leadership(stage) as seen:
+            ran = run(stage, "upgrade_series", *variables(series_upgrade_takeover=True))
+        assert ran.code == 0, ran.said
+        assert all_series(stage) == everywhere(stage, "trixie")
+        assert seen.while_pinned("db") == {before["db"]} and stage.ask("pins")["pins"] == []
+
+
+def traces_of(stage, machine):
+    return [path for path in (stage.home(machine) / "state").glob("*") if path.is_file()]
 
 
 def pins(stage):
