@@ -211,7 +211,7 @@ def _variable(applications: Mapping[str, Any]) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class _House:
-    """Who lives where. ``carries``: machine to application to its units there; ``down``: units down that this run will not repair."""
+    """Who lives where. ``carries``: machine to application to its units there; ``down``: units not known to serve, whose machines do not go."""
 
     applications: Mapping[str, Application]
     carries: Mapping[str, Mapping[str, list[str]]]
@@ -260,7 +260,7 @@ def _short_of_units(house: _House, machines: Mapping[str, MachineState], going: 
         for machine in application.machines:
             left = len(application.units) - len(down) - len(house.carries[machine][name])
             if machine in going and machines[machine].serves and left < application.min_healthy:
-                found[machine] = "%s cannot go: %s of %s %s down, and without %s only %d of %d would be left, where %d are needed" % (
+                found[machine] = "%s cannot go: %s of %s %s not known to serve, and without %s only %d of %d would be left, where %d are needed" % (
                     machine, listed(down), name, "is" if len(down) == 1 else "are", machine, left, len(application.units), application.min_healthy)
     return found
 

@@ -151,7 +151,7 @@ def test_machine_that_does_not_serve_goes_first_and_others_wait():
 def test_nobody_goes_while_a_unit_outside_the_run_is_down():
     made = plan(trio(order="any"), {"db": "db/0"}, machines("m1", "m2", m3=MachineState(healthy=False, selected=False)))
     assert made.hosts == []
-    assert made.blocked["m1"] == "m1 cannot go: db/2 of db is down, and without m1 only 1 of 3 would be left, where 2 are needed"
+    assert made.blocked["m1"] == "m1 cannot go: db/2 of db is not known to serve, and without m1 only 1 of 3 would be left, where 2 are needed"
 
 
 def test_units_down_outside_the_run_take_up_slots():
