@@ -19,6 +19,8 @@ from ._plan import MachineState
 # The endpoint forgets a session that it has not heard for this long.
 SESSION_TTL = 60.0
 OVER = ("COMMITTED", "ABORTED", "ROLLED_BACK", "ROLLBACK_FAILED")
+# An earlier execution died while the units of such a machine were away, or they are ill; nobody else of theirs may go before it is through.
+AWAY = ("UPGRADING", "REBOOTING", "ROLLBACK_REQUESTED", "ROLLING_BACK", "HELD", "ROLLBACK_FAILED")
 BACK = (None, "", "ABORTED", "ROLLED_BACK")
 # Nothing has changed for the operator to put right; the same command again is the next step.
 UNCHANGED = "Nothing was changed."
@@ -177,7 +179,7 @@ def _to_upgrade(host: str, result: t.Mapping[str, t.Any], run: str, goal: str, s
     elif alive and marker.get("run") != run:
         problem = "%s is %s in the run %s; commit it or roll it back first, or go on with series_upgrade_run=%s" % (
             host, state, marker.get("run"), marker.get("run"))
-    return MachineState(done=not alive and not problem and series == goal, series=series, problem=problem, selected=selected)
+    return MachineState(done=not alive and not problem and series == goal, series=series, problem=problem, selected=selected, healthy=state not in AWAY)
 
 
 def _to_roll_back(host: str, result: t.Mapping[str, t.Any], run: str, goal: str, selected: bool) -> MachineState:
@@ -188,7 +190,7 @@ def _to_roll_back(host: str, result: t.Mapping[str, t.Any], run: str, goal: str,
         problem = _sentence(host, result.get("problems")) or "%s could not be examined: %s" % (host, result.get("msg") or "the preflight failed")
     elif state == "ROLLBACK_FAILED":
         problem = "%s has a rollback that failed (%s); put it right by hand" % (host, marker.get("reason") or "no reason recorded")
-    return MachineState(done=not problem and state in BACK, series=series, problem=problem, selected=selected)
+    return MachineState(done=not problem and state in BACK, series=series, problem=problem, selected=selected, healthy=state not in AWAY)
 
 
 def _sentence(host: str, problems: t.Any) -> str:

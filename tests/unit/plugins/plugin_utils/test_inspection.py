@@ -13,6 +13,7 @@ from ansible_collections.leasehold.series_upgrade.plugins.module_utils._lease.le
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _inspection
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._applications import read
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._inspection import Refusal
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._plan import plan
 
 APPLICATIONS = read({"db": {"units": {"db/0": "m1", "db/1": "m2"}}})
 HOSTS = ["m1", "m2", "spare"]
@@ -66,6 +67,21 @@ def test_a_machine_on_the_target_is_done_and_others_go():
 def test_a_machine_in_the_middle_of_this_run_goes_on(state):
     found = look({"m1": {"series": "trixie", "marker": marker(state), "problems": ["m1 is on trixie, which has no successor trixie"]}})
     assert found["m1"].goes and not found["m1"].problem, "what the preflight says of a fresh upgrade means nothing here"
+
+
+@pytest.mark.parametrize("purpose", ["upgrade", "rollback"])
+@pytest.mark.parametrize("state, serves", [
+    ("ARMED", True), ("UPGRADING", False), ("REBOOTING", False), ("WATCHING", True), ("HELD", False), ("ROLLING_BACK", False), ("COMMITTED", True),
+])
+def test_a_machine_that_was_left_in_the_middle_does_not_serve(purpose, state, serves):
+    assert look({"m1": {"series": "trixie", "marker": marker(state), "problems": []}}, purpose)["m1"].healthy == serves
+
+
+def test_whoever_was_left_in_the_middle_finishes_before_another_goes():
+    made = plan({"db": {"units": {"db/0": "m1", "db/1": "m2", "db/2": "m3"}}}, {"db": "db/0"}, _inspection.machines(
+        read({"db": {"units": {"db/0": "m1", "db/1": "m2", "db/2": "m3"}}}), ["m1", "m2", "m3"], {"m1", "m2", "m3"},
+        {"m1": OLD, "m2": OLD, "m3": {**OLD, "marker": marker("UPGRADING")}}, "upgrade", RUN, "trixie", False), target="trixie")
+    assert made.hosts == ["m3", "m2", "m1"] and made.decide("m2", {}).kind == "wait"
 
 
 def test_a_machine_in_the_middle_of_another_run_is_refused_with_its_name():
