@@ -11,7 +11,7 @@ demo: setup ## the main job on loopback, as yourself, in about a minute
 	@tools/demo $(ARGS)
 
 test: setup system ## everything that CI runs; real machines need root
-	@tools/test $(ARGS)
+	@.venv/bin/python tools/stages.py $(ARGS)
 
 setup: .venv/.complete ## the Python environment alone
 
