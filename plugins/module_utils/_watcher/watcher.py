@@ -150,8 +150,8 @@ class Watcher:
         steps = self.machine.way_back(self.spec, work)
         step = [step for step in steps if step.name == name][0]
         if not step.check():
-            # A step that acts needs the reboot after it, however often the machine was booted before.
-            if name not in ("reboot", "resume", "seen"):
+            # What was done in this boot needs a boot after it, however often the machine was booted before.
+            if name not in ("resume", "seen"):
                 work.remember("acted_boot", self.machine.boot_id)
             step.do()
         problem = step.verify()
