@@ -226,7 +226,7 @@ class Stage:
     def _unit_rules(self) -> dict[str, t.Any]:
         """The unit's own file knows its port, so one command serves as check for all units of an application."""
         command = "%s %s %%s %s/{machine}/{unit_name}.json" % (sys.executable, HERE / "unit.py", self.directory)
-        check = {"name": "{unit} answers", "kind": "command", "command": command % "well", "timeout": 10}
+        check = {"name": "health of {unit}", "kind": "command", "command": command % "well", "timeout": 10}
         return {"drain": command % "stop", "resume": command % "start", "checks": [check]}
 
     # -- processes -----------------------------------------------------------------------------------------------------------
