@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 
 import pytest
 
@@ -29,11 +30,15 @@ def _keep_logs(native: NativeFleet) -> None:
     keep = os.environ.get("LEASEHOLD_KEEP_LOGS")
     if not keep:
         return
+    place = pathlib.Path(keep, native.fleet.name)
+    place.mkdir(parents=True, exist_ok=True)
+    for said in [*native.fleet.state.glob("*.log"), *native.endpoint.home.glob("*.jsonl"), native.endpoint.home / "log"]:
+        shutil.copy(said, place)
     for machine in native.fleet.machines:
-        place = pathlib.Path(keep, native.fleet.name, machine.name)
-        place.mkdir(parents=True, exist_ok=True)
-        said = machine.ssh("journalctl --no-pager; find /var/lib/series-upgrade -type f -name "*.json*" -o -path "*/log/*" | xargs tail -n +1", check=False)
-        (place / "journal").write_text(said.stdout, encoding="utf-8")
+        shutil.copy(native.fleet.state / machine.name / "console", place / f"{machine.name}.console")
+        record = "cd /var/lib/series-upgrade && find . -name '*.json*' -o -type f -path '*/log/*' | xargs tail -n +1"
+        said = machine.ssh(f"journalctl --no-pager; {record}", check=False)
+        (place / f"{machine.name}.journal").write_text(said.stdout, encoding="utf-8")
 
 
 @pytest.fixture(name="bookworm", scope="module")

@@ -64,7 +64,8 @@ def test_the_run_takes_machines_to_trixie_and_reboots_them(bookworm, upgraded):
     for name in ("m2", "m3"):
         assert bookworm.fleet[name].series() == "trixie", upgraded.done.stdout
         assert after[name] != upgraded.boots[name]
-        said = bookworm.fleet[name].ssh("dpkg-query -W -f '${Version}' libc6; systemctl is-system-running; systemctl is-active 'db-*' 'cache-*'", check=False).stdout
+        question = "dpkg-query -W -f '${Version}' libc6; systemctl is-system-running; systemctl is-active 'db-*' 'cache-*'"
+        said = bookworm.fleet[name].ssh(question, check=False).stdout
         assert said.startswith("2.41"), said
         assert "inactive" not in said and "failed" not in said, said
 

@@ -12,10 +12,15 @@ import time
 import pytest
 
 from tests.testbed import Fleet, TestbedError
-from tests.testbed.guard import cgroup_of
+from tests.testbed.cgroups import cgroup_of
 from tests.testbed.places import FLEETS
 
-UP = "import sys; from tests.testbed import Fleet; Fleet.up(sys.argv[1], 1, 'two-series', owner=__import__('os').getpid()); print('up', flush=True); sys.stdin.read()"
+UP = """import os, sys
+from tests.testbed import Fleet
+Fleet.up(sys.argv[1], 1, "two-series", owner=os.getpid())
+print("up", flush=True)
+sys.stdin.read()
+"""
 
 
 def wait_until(true, what: str, patience: float = 60) -> None:
@@ -72,10 +77,11 @@ def test_a_killed_guard_takes_its_machines_along_and_down_sweeps_the_rest(owned)
 
 def test_a_machine_reboots_with_a_new_boot_id_and_survives_a_power_cut(owned):
     machine = Fleet(owned[1])["m1"]
+    seen = [machine.boot_id()]
     for interrupt in (lambda: machine.ssh("systemctl reboot", check=False), machine.cut_power):
-        before = machine.boot_id()
         interrupt()
-        wait_until(lambda: machine.ssh("cat /proc/sys/kernel/random/boot_id", check=False).stdout.strip() not in ("", before), "another boot")  # pylint: disable=cell-var-from-loop
+        wait_until(lambda: machine.ssh("cat /proc/sys/kernel/random/boot_id", check=False).stdout.strip() not in ("", *seen), "another boot")
+        seen.append(machine.boot_id())
     assert machine.ssh("cat /proc/1/comm").stdout == "systemd\n"
     assert machine.series() == "bookworm"
 

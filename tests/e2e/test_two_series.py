@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.fleet import Sampler, changes
@@ -35,4 +37,28 @@ def test_all_machines_roll_back_and_go_again_under_pins_without_a_change(two_ser
     for application in ("db", "cache"):
         assert changes(seen.history(application), pinned_only=True) == []
         assert any(pinned for _time, _holder, _term, pinned in seen.history(application))
+    assert two_series.endpoint.ask("/v1/pins")["pins"] == []
+
+
+def test_a_power_cut_in_the_middle_of_an_upgrade_costs_a_rerun_at_most(two_series, unpinned):    # pylint: disable=unused-argument
+    back = two_series.play("rollback", "-e", "series_upgrade_rollback=all")
+    assert back.returncode == 0, back.stdout
+    victim = two_series.fleet["m2"]
+    state = "python3 /var/lib/series-upgrade/watcher.pyz status"
+
+    def upgrading() -> bool:
+        said = victim.ssh(state, check=False).stdout
+        return "UPGRADING" in said and any(phase in said for phase in ("update", "download", "upgrade", "full-upgrade"))
+
+    with Sampler(two_series.endpoint, "power-cut", every=0.5) as seen, ThreadPoolExecutor(1) as pool:
+        run = pool.submit(two_series.play, "upgrade_series")
+        two_series.until(upgrading, "m2 is upgrading", 300)
+        victim.cut_power()
+        first = run.result()
+        print(first.stdout)
+        second = two_series.play("upgrade_series")
+    assert second.returncode == 0, second.stdout
+    assert set(two_series.series().values()) == {"trixie"}
+    for application in ("db", "cache"):
+        assert changes(seen.history(application), pinned_only=True) == []
     assert two_series.endpoint.ask("/v1/pins")["pins"] == []

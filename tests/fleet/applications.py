@@ -85,12 +85,15 @@ class NativeFleet:
             **self.variables,
         }
 
-    def play(self, playbook: str, *extra: str, timeout: float = 1200) -> subprocess.CompletedProcess:
+    def play(self, playbook: str, *extra: str, timeout: float = 1800) -> subprocess.CompletedProcess:
         """Run one of the collection's playbooks from the control node; its whole output is in ``stdout``."""
         command = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "-i", str(self.fleet.inventory_path), "-i", str(self.inventory),
                    f"leasehold.series_upgrade.{playbook}", *extra]
-        return self.fleet.run(command, cwd=CHECKOUT, timeout=timeout, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              env=self.env)
+        log = self.fleet.state / f"{time.strftime('%H%M%S')}-{playbook}.log"      # there to be read while it runs
+        with open(log, "w", encoding="utf-8") as out:
+            done = self.fleet.run(command, cwd=CHECKOUT, timeout=timeout, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=self.env)
+        done.stdout = log.read_text(encoding="utf-8")
+        return done
 
     @property
     def env(self) -> dict:

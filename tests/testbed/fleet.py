@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 
-from . import golden, guard, places, sources
+from . import golden, places, sources
+from .cgroups import cgroup_of, sweep_cgroup
 from .needs import missing
 
 IMAGES = ("bookworm", "two-series")
@@ -50,7 +51,7 @@ class Machine:
 
     def cut_power(self) -> None:
         """Pull the plug and put it back: nothing on the machine gets to say goodbye."""
-        for group in guard.cgroup_of(self.fleet.name).glob(f"{self.name}.*/init.scope/cgroup.procs"):
+        for group in cgroup_of(self.fleet.name).glob(f"{self.name}.*/init.scope/cgroup.procs"):
             for pid in group.read_text().split()[:1]:
                 os.kill(int(pid), signal.SIGKILL)
 
@@ -155,7 +156,7 @@ def _guard_of(name: str) -> int:
 
 
 def _sweep(name: str) -> None:
-    guard.sweep_cgroup(guard.cgroup_of(name))
+    sweep_cgroup(cgroup_of(name))
     shutil.rmtree(places.FLEETS / name, ignore_errors=True)
     (places.FLEETS / f".lock-{name}").unlink(missing_ok=True)
 
