@@ -86,10 +86,16 @@ class ActionModule(ActionBase):
         tree = made.tree()
         Display().display(tree)
         facts = {
-            "run": run, "session": session, "target": target, "purpose": purpose, "hosts": made.hosts, "skipped": skipped, "failed": dict(made.blocked),
+            "run": run, "session": session, "target": target, "purpose": purpose, "hosts": made.hosts, "players": _players(made.hosts),
+            "skipped": skipped, "failed": dict(made.blocked),
             "applications": sorted(content["applications"]), "hash": made.hash, "tree": tree, "turn_file": book.path,
         }
         return {"changed": False, "msg": _inspection.summary(made, skipped, purpose, target), "ansible_facts": {"series_upgrade_plan": facts}}
+
+
+def _players(hosts: list[str]) -> list[str]:
+    """HOSTS, and the controller beside them: a play in which everybody fails ends the playbook, and nobody would report."""
+    return [*([] if "localhost" in hosts else ["localhost"]), *hosts] if hosts else []
 
 
 def _preflights(variables: t.Mapping[str, t.Any], hosts: t.Iterable[str]) -> dict[str, t.Any]:

@@ -15,7 +15,8 @@ import typing as t
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _report
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _report, _timeline
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._turn_file import NoBook, TurnFile
 
 # Where the watcher's last word about a host may be found: registered by the roles, newest kind first.
 REGISTERED = ("__status_answer", "__series_rollback_outcome", "__series_upgrade_outcome")
@@ -49,23 +50,38 @@ class ActionModule(ActionBase):
         if not plan:
             return {"failed": True, "msg": "There is no plan to report on; run upgrade_plan before upgrade_report, in the same playbook."}
         hosts = [*plan["hosts"], *plan["skipped"], *plan["failed"]]
-        report = _report.of_run(plan, options["outcome"], {host: _last_word(variables, host) for host in hosts}, time.time())
+        words = {host: _last_word(variables, host) for host in hosts}
+        report = _report.of_run(plan, options["outcome"], words, time.time(), **_story(plan.get("turn_file")))
         path = pathlib.Path(options["directory"]).absolute() / _report.file_name(report)
         # A rerun that found everything done must not replace the report of the run that did it.
         written = not self._task.check_mode and not (report["nothing_to_do"] and path.exists())
+        page = variables.get("lease_endpoint_url") or os.environ.get("LEASE_ENDPOINT_URL")
+        timeline = path.with_suffix(".html")
         if written:
             write(path, json.dumps(report, indent=2) + "\n")
-        page = variables.get("lease_endpoint_url") or os.environ.get("LEASE_ENDPOINT_URL")
-        text = _report.text_of_run(report, str(path) if path.exists() else None, self._templar.template(page) if page else None)
+            write(timeline, _timeline.page(report))
+        there = {name: str(file) for name, file in (("path", path), ("timeline", timeline)) if file.exists()}
+        text = _report.text_of_run(report, page=self._templar.template(page) if page else None, **there)
         display.display(text)
-        result = {"changed": written, "report": report, "text": text, "path": str(path)}
+        result = {"changed": written, "report": report, "text": text, "path": str(path), "timeline": str(timeline)}
         if self._task.check_mode:
             return result
         if not report["succeeded"]:
             # What was printed above need not be dumped once more as the result of a failed task.
             msg = "Run %s is not finished. %s" % (report["run"], " ".join(report["next"]))
-            return {"failed": True, "changed": written, "path": str(path), "msg": msg}
+            return {"failed": True, "changed": written, "path": str(path), "timeline": str(timeline), "msg": msg}
         return result
+
+
+def _story(turn_file: str | None) -> dict[str, t.Any]:
+    """What the book of turns and its chronicle can tell for `of_run`. Without them there is a report nevertheless."""
+    if not turn_file:
+        return {}
+    book = TurnFile(turn_file)
+    try:
+        return {"chronicle": book.chronicle.read(), "planned": book.read()["plan"]}
+    except NoBook:
+        return {"chronicle": book.chronicle.read()}
 
 
 def _last_word(variables: dict[str, t.Any], host: str) -> dict[str, t.Any]:

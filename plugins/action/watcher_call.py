@@ -15,7 +15,7 @@ from ansible.utils.display import Display
 
 from ..plugin_utils import _action_options
 from ..plugin_utils._control_channel import ChannelError, Target, connect
-from ..plugin_utils._conversation import Conversation, Telling
+from ..plugin_utils._conversation import Conversation, Refused, Telling
 from ..plugin_utils._errand import Errand
 from ..plugin_utils._heartbeat import Heartbeat
 from ..plugin_utils._turn_file import TurnFile
@@ -55,7 +55,9 @@ class ActionModule(ActionBase):
         host = str(variables.get("inventory_hostname", "localhost"))
         path = values["control_socket"] or os.path.join(
             str(_action_options.variable_of(self, variables, "upgrade_watcher_runtime_dir", "/run/series-upgrade")), "control.sock")
-        beat, tell = self._ties(values, variables, host)
+        turn_file = _action_options.turn_file(values, variables)
+        book = TurnFile(turn_file) if turn_file and os.path.exists(turn_file) else None
+        beat, tell = self._ties(values, book, host)
         errand = Errand(
             host, values["do"], until=values["until"], expect=values["expect"], reason=values["reason"], seconds=values["seconds"],
             upgrade_id=values["upgrade_id"],
@@ -67,20 +69,21 @@ class ActionModule(ActionBase):
             conversation = Conversation(
                 host, lambda: connect(target, transport), path, beat=beat, tell=tell, note=Display().display,
                 patience=PATIENCE_OF_STATUS if question else values["reconnect_timeout"], first=0.0 if question else FIRST_ANSWER,
+                record=lambda event, at: book.chronicle.told(host, event, at) if book is not None else None,
             )
             deadline = time.monotonic() + values["timeout"]
             return {**result, **(errand.rehearse(conversation, deadline) if self._task.check_mode else errand.run(conversation, deadline))}
         except ChannelError as problem:
+            if book is not None and not isinstance(problem, Refused):
+                book.chronicle.lost(host, problem.msg)
             return {**result, **errand.failure(problem)}
         finally:
             if conversation is not None:
                 conversation.close()
 
-    def _ties(self, values: dict[str, t.Any], variables: dict[str, t.Any], host: str) -> tuple[t.Callable[[], None], t.Callable[..., None]]:
+    def _ties(self, values: dict[str, t.Any], book: TurnFile | None, host: str) -> tuple[t.Callable[[], None], t.Callable[..., None]]:
         """What ties this conversation to its run: the pulse of its pins, and the book in which others see how far we are."""
         show = Display()
-        path = _action_options.turn_file(values, variables)
-        book = TurnFile(path) if path and os.path.exists(path) else None
         if book is None:
             return (lambda: None), Telling(host, show.display, show.vv)
         heart = Heartbeat(book, lambda: _action_options.client(values), show.warning)

@@ -82,13 +82,14 @@ EXAMPLES = r"""
         target: "{{ series_upgrade_target }}"
 
 - name: Upgrade every machine as soon as its turn comes
-  hosts: "{{ hostvars.localhost.series_upgrade_plan.hosts }}"
+  hosts: "{{ hostvars.localhost.series_upgrade_plan.players }}"
   strategy: ansible.builtin.host_pinned
   gather_facts: false
   tasks:
     - name: Wait for this machine's turn
       leasehold.series_upgrade.turn:
         state: take
+      when: inventory_hostname in hostvars.localhost.series_upgrade_plan.hosts
 """
 
 RETURN = r"""
@@ -116,10 +117,17 @@ ansible_facts:
           description: Whether the machines go to the target or back from it.
           type: str
         hosts:
-          description: The machines that still have to go, in an order that never waits for a later one. To be used as C(hosts) of the next play.
+          description: The machines that still have to go, in an order that never waits for a later one.
           type: list
           elements: str
           sample: [m2, m3, m1]
+        players:
+          description:
+            - To be used as C(hosts) of the next play. The same, with localhost before them when there are any.
+            - A play in which every host fails ends the playbook, so without localhost nobody would report that everybody failed.
+          type: list
+          elements: str
+          sample: [localhost, m2, m3, m1]
         skipped:
           description: Machines that need not go, and why.
           type: dict

@@ -15,6 +15,7 @@ author:
   - the leasehold.series_upgrade authors (@leasehold)
 description:
   - Prints how a run ended, per application and machine, and what the operator should do next, and keeps the same in a file.
+  - Beside it writes an HTML page that needs nothing but itself, with a timeline of the machines and of the leadership of the applications.
   - Fails when something is left to do, so that the playbook ends with an error.
   - With O(about=fleet) prints how the applications and machines are now, and never fails.
   - Runs on the controller, in a play of its own for C(localhost).
@@ -62,6 +63,11 @@ path:
   returned: when O(about=run)
   type: str
   sample: /home/me/series_upgrade_reports/to-trixie.json
+timeline:
+  description: The page with the timeline, beside the file.
+  returned: when O(about=run)
+  type: str
+  sample: /home/me/series_upgrade_reports/to-trixie.html
 report:
   description: The report, as it is in the file.
   returned: success, when O(about=run)
@@ -80,4 +86,10 @@ report:
       description: What the operator should do, most urgent first.
       type: list
       elements: str
+    events:
+      description:
+        - What happened, with C(at), the seconds since C(began) on the controller's clock.
+        - Those with C(machine) are its turns and what its watcher told, those with C(application) are pins and leaders.
+      type: list
+      elements: dict
 """

@@ -61,7 +61,8 @@ class Conversation:
     Speaks with the watcher of NAME.
 
     LINK() connects and returns something with `open(path) -> Channel` and `close()`. `beat()` is called every few seconds while
-    anything is waited for; `tell(event)` once for every event of the journal. PATIENCE: seconds the machine may be out of reach at a
+    anything is waited for; `tell(event)` once for every event of the journal, and `record(event, at)` with the time at which it happened on
+    CLOCK. PATIENCE: seconds the machine may be out of reach at a
     stretch; FIRST: seconds a socket that has never answered may stay silent.
     """
 
@@ -77,16 +78,18 @@ class Conversation:
         note: t.Callable[[str], None] = lambda text: None,
         clock: t.Callable[[], float] = time.monotonic,
         sleep: t.Callable[[float], None] = time.sleep,
+        record: t.Callable[[t.Mapping[str, t.Any], float], None] = lambda event, at: None,
     ) -> None:
         if HAS_TENACITY:
             raise ChannelError("the Python library tenacity is missing on the controller; install it.")
         self._name, self._connect, self._path = name, link, path
         self._patience, self._first = patience, first
         self._beat, self._tell, self._note = beat, tell, note
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._record = clock, sleep, record
         self._link: t.Any = None
         self._heard = False
         self._seen = 0  # seq of the last event told
+        self._ahead: float | None = None  # of our clock before the machine's, as seen at the last status
 
     def ask(self, do: str, deadline: float, **more: t.Any) -> dict[str, t.Any]:
         """
@@ -112,7 +115,12 @@ class Conversation:
 
     def status(self, deadline: float) -> dict[str, t.Any]:
         """What the machine is in. Changes nothing."""
-        return self.ask("status", deadline)
+        status = self.ask("status", deadline)
+        if isinstance(status.get("now"), (int, float)):
+            met, self._ahead = self._ahead is not None, self._clock() - status["now"]
+            if not met:
+                self._record({"event": "state", "state": status.get("state"), "phase": status.get("phase"), "msg": status.get("reason")}, self._clock())
+        return status
 
     def follow(self, until: t.Callable[[t.Mapping[str, t.Any]], bool], deadline: float, since: int | None = None) -> dict[str, t.Any]:
         """
@@ -171,7 +179,13 @@ class Conversation:
             return False
         self._seen = seq
         self._tell(event)
+        self._record(event, self._when(event))
         return True
+
+    def _when(self, event: t.Mapping[str, t.Any]) -> float:
+        """When EVENT happened, on our clock. It may be told late, after a reboot, and the machine's clock may be wrong."""
+        now, told = self._clock(), event.get("ts")
+        return now if self._ahead is None or not isinstance(told, (int, float)) else min(now, told + self._ahead)
 
     def _catch_up(self, status: t.Mapping[str, t.Any]) -> None:
         """The last events may be in the status only: the stream ended before they were read."""

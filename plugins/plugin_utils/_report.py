@@ -19,12 +19,13 @@ WORDS = {"done": "done", "failed": "FAILED", "halted": "did not go", "waiting": 
 BACK = "ROLLED_BACK"
 
 
-def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float) -> dict[str, t.Any]:
+def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float, chronicle: Facts | None = None, planned: Facts | None = None) -> dict[str, t.Any]:
     """
     The report of one execution of a run.
 
     PLAN is the fact series_upgrade_plan; OUTCOME is what `turn: {state: close}` gave (empty when it could not be had); MACHINES maps
-    hosts to what their watcher said last ({"status", "msg"} or {}); NOW is the wall clock in seconds.
+    hosts to what their watcher said last ({"status", "msg"} or {}); NOW is the wall clock in seconds; CHRONICLE is what `Chronicle.read` gave,
+    PLANNED the plan as the book of turns has it in the end; without them the report has no events and no units.
     """
     ends = {host: {"state": "skipped", "why": why} for host, why in plan.get("skipped", {}).items()}
     ends.update({host: {"state": "failed", "why": why} for host, why in plan.get("failed", {}).items()})
@@ -46,6 +47,7 @@ def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float) -> dict[str
         "purpose": plan.get("purpose", "upgrade"),
         "target": plan.get("target"),
         "plan": plan.get("hash"),
+        "began": stamp(chronicle["began"]) if chronicle and chronicle["began"] else None,
         "finished": stamp(now),
         "applications": applications,
         "machines": ends,
@@ -55,6 +57,8 @@ def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float) -> dict[str
     report["succeeded"] = report["succeeded"] and not any(report["leadership_changes"].values())
     report["nothing_to_do"] = report["succeeded"] and not plan.get("hosts")
     report["next"] = next_steps(report)
+    report["units"] = {name: dict(found["units"]) for name, found in (planned or {}).get("applications", {}).items() if name in applications}
+    report["seconds"], report["events"] = (chronicle["seconds"], chronicle["events"]) if chronicle else (None, [])
     return report
 
 
@@ -82,7 +86,7 @@ def next_steps(report: Facts) -> list[str]:
     return steps
 
 
-def text_of_run(report: Facts, path: str | None = None, page: str | None = None) -> str:
+def text_of_run(report: Facts, path: str | None = None, page: str | None = None, timeline: str | None = None) -> str:
     """The report for the screen, whole lines."""
     way = {"upgrade": "to", "rollback": "back from"}[report["purpose"]]
     lines = ["Run %s %s %s: %s" % (report["run"], way, report["target"], "finished" if report["succeeded"] else "NOT FINISHED")]
@@ -100,6 +104,8 @@ def text_of_run(report: Facts, path: str | None = None, page: str | None = None)
         lines += ["  %d. %s" % (number, step) for number, step in enumerate(report["next"], 1)]
     if path:
         lines.append("Report: %s" % path)
+    if timeline:
+        lines.append("Timeline: %s" % timeline)
     if page:
         lines.append("Status page: %s/" % page.rstrip("/"))
     return "\n".join(line.rstrip() for line in lines)

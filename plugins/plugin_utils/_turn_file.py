@@ -17,6 +17,8 @@ import os
 import time
 import typing as t
 
+from ._chronicle import Chronicle
+
 # A person does not notice it, and a hundred waiting processes cost nothing: a look is one stat.
 LOOK_EVERY = 0.2
 
@@ -34,6 +36,7 @@ class TurnFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.chronicle = Chronicle(path + ".events")
 
     @classmethod
     def create(cls, directory: str, content: t.Mapping[str, t.Any]) -> TurnFile:
@@ -42,6 +45,7 @@ class TurnFile:
         book = cls(os.path.join(directory, "turns.json"))
         with book._locked():
             book._write(content)
+        book.chronicle.begin()
         return book
 
     def read(self) -> dict[str, t.Any]:
@@ -61,6 +65,7 @@ class TurnFile:
             yield content
             if json.dumps(content, sort_keys=True) != before:
                 self._write(content)
+                self.chronicle.book_changed(json.loads(before), content)
 
     def note(self, host: str, text: str) -> None:
         """What HOST is at, for onlookers. Kept beside the book, so that those who wait for a turn are not woken by every percent."""

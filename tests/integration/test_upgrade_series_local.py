@@ -136,6 +136,20 @@ def test_a_machine_that_is_not_well_goes_back_by_itself_and_only_its_application
         assert stage.ask("pins")["pins"] == []
 
 
+def test_a_run_in_which_every_machine_fails_is_reported_all_the_same_with_its_timeline():
+    with stage_of({"db": {"units": {"db/0": "m1"}, "min_healthy": 0}}) as stage:
+        stage.break_on("m1")
+        ran = run(stage, "upgrade_series")
+        told = report(stage)
+        page = (stage.directory / "reports" / "to-trixie.html").read_text(encoding="utf-8")
+        assert ran.code != 0 and "What to do next" in ran.said and told["machines"]["m1"]["watcher"] == "ROLLED_BACK", ran.said
+        assert [event["state"] for event in told["events"] if event["event"] == "state"] == [
+            "ARMED", "UPGRADING", "WATCHING", "ROLLBACK_REQUESTED", "ROLLING_BACK", "ROLLED_BACK"]
+        times = [event["at"] for event in told["events"]]
+        assert times == sorted(times) and 0 <= times[0] and times[-1] <= told["seconds"]
+        assert all('class="span %s' % kind in page for kind in ("pinned", "draining", "upgrading", "watching", "back"))
+
+
 def slow(stage):
     """Makes the upgrade of every machine wait for a file, and returns the file."""
     gate = stage.directory / "gate"

@@ -49,7 +49,7 @@ def status(watcher: Watcher) -> Message:
     return {
         "state": record["state"], "generation": record["generation"], "upgrade_id": record["upgrade_id"], "run": spec["run"], "machine": spec["machine"],
         "source_series": spec["source_series"], "target_series": spec["target_series"], "series": watcher.machine.series(spec),
-        "since": record["since"], "phase": record["phase"], "done": record["done"], "drained": "drain" in record["done"],
+        "now": round(now, 3), "since": record["since"], "phase": record["phase"], "done": record["done"], "drained": "drain" in record["done"],
         "reason": record["reason"], "aborting": record["aborting"], "irreversible": record["irreversible"],
         "can_roll_back": watcher.machine.can_go_back(spec, record["memory"]),
         "grace_remaining": round(record["grace_remaining"], 1),

@@ -369,3 +369,17 @@ def test_a_rehearsal_before_arming_is_no_failure(clock):
 
 def test_a_rehearsal_of_a_finished_upgrade_changes_nothing(clock):
     assert not Errand("m1", "upgrade").rehearse(conversation(Machine(clock, "COMMITTED"), clock), FAR)["changed"]
+
+
+def test_events_are_recorded_when_they_happened_on_our_clock_however_wrong_the_machines_is(clock):
+    machine = Machine(clock, "WATCHING")
+    recorded = []
+    spoken = conversation(machine, clock, record=lambda event, at: recorded.append((event["state"], round(at, 1))))
+    clock.now, machine.more["now"] = 100.0, 5000.0
+    # Out of reach for half a minute; what happened meanwhile is told afterwards.
+    spoken.status(FAR)
+    clock.now, machine.more["now"] = 140.0, 5040.0
+    machine.more["history"] = [
+        {"event": "state", "seq": 1, "ts": 5010.0, "state": "COMMITTING"}, {"event": "state", "seq": 2, "ts": 9999.0, "state": "COMMITTED"}]
+    spoken.follow(lambda status: True, FAR)
+    assert recorded == [("WATCHING", 100.0), ("COMMITTING", 110.0), ("COMMITTED", 140.0)], "and nothing happens in the future"
