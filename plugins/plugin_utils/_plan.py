@@ -34,8 +34,9 @@ class MachineState:
     """What is known of one inventory host when the plan is made.
 
     ``done``: it is where the plan leads already, and is skipped. ``selected``: this run may touch it (``--limit``).
-    ``healthy``: its units serve; one that does not goes first, for it has nothing to lose. ``problem``: a sentence saying
-    why it must not go at all; ``reachable=False`` is such a problem too.
+    ``healthy``: its units serve; one that does not goes first, for it has nothing to lose. ``under_way``: an earlier execution
+    has begun it, so it may be away at any moment; it goes on first, and nobody of its applications before it is done.
+    ``problem``: a sentence saying why it must not go at all; ``reachable=False`` is such a problem too.
     """
 
     done: bool = False
@@ -44,6 +45,7 @@ class MachineState:
     problem: str = ""
     healthy: bool = True
     selected: bool = True
+    under_way: bool = False
 
     @property
     def goes(self) -> bool:
@@ -51,7 +53,8 @@ class MachineState:
 
     @property
     def serves(self) -> bool:
-        return self.healthy and self.reachable
+        """Whether its units can be counted upon."""
+        return self.healthy and self.reachable and not self.under_way
 
     @property
     def blocked(self) -> str:

@@ -45,7 +45,8 @@ class Machine(Protocol):
 
     goes: bool     # this run takes it along
     done: bool     # it is where the run leads already
-    serves: bool   # its units are up
+    serves: bool   # its units can be counted upon
+    under_way: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +102,15 @@ def _group(application: Application, machines: Mapping[str, Machine]) -> list[st
 
 def _unhealthy_first(application: Application, machines: Mapping[str, Machine], answer: Order) -> None:
     broken = [machine for machine in application.machines if machines[machine].goes and not machines[machine].serves]
+    begun = [machine for machine in broken if machines[machine].under_way]
+    ill = [machine for machine in broken if machine not in begun]
     for later in _group(application, machines) if broken else ():
         answer.edges.update(Edge(later, earlier, application.name) for earlier in broken)
-        answer.reasons.setdefault(later, []).append("%s: %s does not serve and goes first, having nothing to lose" % (application.name, listed(broken)))
+        reasons = answer.reasons.setdefault(later, [])
+        if begun:
+            reasons.append("%s: %s %s begun already and goes on first" % (application.name, listed(begun), "was" if len(begun) == 1 else "were"))
+        if ill:
+            reasons.append("%s: %s does not serve and goes first, having nothing to lose" % (application.name, listed(ill)))
 
 
 def _edges(application: Application, leader: str | None, machines: Mapping[str, Machine]) -> set[Edge]:

@@ -148,6 +148,13 @@ def test_machine_that_does_not_serve_goes_first_and_others_wait():
     assert made.step("m3").reasons == ("db: m1 does not serve and goes first, having nothing to lose",)
 
 
+def test_machine_that_was_begun_goes_on_before_anybody_else():
+    made = plan(trio(), {"db": "db/2"}, machines("m1", "m2", m3=MachineState(under_way=True)))
+    assert made.hosts == ["m3", "m1", "m2"]
+    assert made.step("m1").reasons == ("db: m3 was begun already and goes on first",)
+    assert made.ready("m1", (), (), ()) == "wait"
+
+
 def test_nobody_goes_while_a_unit_outside_the_run_is_down():
     made = plan(trio(order="any"), {"db": "db/0"}, machines("m1", "m2", m3=MachineState(healthy=False, selected=False)))
     assert made.hosts == []
