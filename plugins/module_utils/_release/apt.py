@@ -153,6 +153,7 @@ class Apt:
     @staticmethod
     def _call(context: Context, log: str, argv: List[str]) -> Optional[str]:
         """None when the program ended well, else what it said of its failure."""
+        causes: List[str] = []
         failures: List[str] = []
         last = [-1]
 
@@ -162,7 +163,7 @@ class Apt:
                 if FAILURE.match(line):
                     failures.append(line.strip())
             elif seen.kind == "pmerror":
-                failures.append("{0}: {1}".format(seen.package, seen.msg))
+                causes.append("{0}: {1}".format(seen.package, seen.msg))
             elif int(seen.percent) != last[0]:
                 last[0] = int(seen.percent)
                 context.progress(seen.percent, seen.msg)
@@ -170,7 +171,9 @@ class Apt:
         code = context.call(argv, log, on_line=on_line, env=dict(ENVIRONMENT, **{MARK: context.run_id}))
         if code == 0:
             return None
-        return "; ".join(failures[-2:]) if failures else "exit status {0}, see {1}".format(code, log)
+        # The first package that failed, or the first word of it, is the cause; what follows is mostly its echo.
+        told = (causes or failures)[:1] + failures[-1:]
+        return "; ".join(dict.fromkeys(told)) or "exit status {0}, see {1}".format(code, log)
 
 
 def _is_ours(pid: int, run_id: str) -> bool:

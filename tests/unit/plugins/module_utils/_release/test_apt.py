@@ -47,6 +47,27 @@ def test_failure_names_what_apt_said(context):
     assert len(context.calls) == 1
 
 
+def test_first_package_that_failed_is_the_cause_and_not_those_that_need_it(context):
+    context.answers = [("full-upgrade", 100, """\
+dpkg: error processing package base (--configure):
+pmerror:base:10.0:script returned error exit status 1
+dpkg: dependency problems prevent configuration of app:
+pmerror:app:20.0:dependency problems - leaving unconfigured
+E: Sub-process /usr/bin/dpkg returned an error code (1)
+""")]
+    with pytest.raises(StepFailed) as failure:
+        quiet_apt().get(context, "log", "full-upgrade")
+    assert str(failure.value) == (
+        "apt-get full-upgrade failed: base: script returned error exit status 1; E: Sub-process /usr/bin/dpkg returned an error code (1)"
+    )
+
+
+def test_program_that_fails_without_a_word_points_to_the_log(context):
+    context.answers = [("update", 137, "")]
+    with pytest.raises(StepFailed, match="exit status 137, see upgrade.log"):
+        quiet_apt().get(context, "upgrade.log", "update")
+
+
 def test_interrupted_dpkg_is_configured_and_mended_before_the_next_attempt(context):
     context.answers = [("full-upgrade", 100, "E: dpkg was interrupted, you must manually run 'dpkg --configure -a'\n")]
     quiet_apt().get(context, "log", "full-upgrade", repair=True)
