@@ -127,6 +127,13 @@ def test_a_target_that_is_no_text_is_refused_as_such(stage, target):
     refused(stage, "target", "codename", series_upgrade_target=target)
 
 
+def test_a_limit_that_leaves_the_controller_out_does_not_look_like_a_run_with_nothing_to_do(stage):
+    before = looks(stage)
+    ran = run(stage, "upgrade_series", "--limit", "m1")
+    assert ran.code != 0 and "series_upgrade_scope" in ran.said, ran.said
+    assert looks(stage) == before
+
+
 def test_a_disk_that_is_too_small_is_told_with_both_numbers(stage):
     refused(stage, "m1", "free", "999999999", preflight_min_free_mb=999999999)
 
