@@ -20,7 +20,10 @@ from ._plan import MachineState
 SESSION_TTL = 60.0
 OVER = ("COMMITTED", "ABORTED", "ROLLED_BACK", "ROLLBACK_FAILED")
 # An earlier execution died while the units of such a machine were away, or they are ill; nobody else of theirs may go before it is through.
-AWAY = ("UPGRADING", "REBOOTING", "ROLLBACK_REQUESTED", "ROLLING_BACK", "HELD", "ROLLBACK_FAILED")
+BEGUN = ("UPGRADING", "REBOOTING", "ROLLBACK_REQUESTED", "ROLLING_BACK")
+# While it watches, a machine may take itself back at any moment: nobody else of its applications is taken away before it is done.
+BEGUN_UPGRADE = BEGUN + ("WATCHING", "COMMITTING")
+ILL = ("HELD", "ROLLBACK_FAILED")
 BACK = (None, "", "ABORTED", "ROLLED_BACK")
 # Nothing has changed for the operator to put right; the same command again is the next step.
 UNCHANGED = "Nothing was changed."
@@ -92,6 +95,14 @@ def machines(
     if problems and purpose == "upgrade":
         raise Refusal("preflight", " ".join(problem.rstrip(".") + "." for problem in problems) + " " + UNCHANGED)
     return found
+
+
+def told_by_watcher(result: t.Mapping[str, t.Any], answer: t.Mapping[str, t.Any] | None) -> t.Mapping[str, t.Any]:
+    """RESULT of the preflight, or the watcher's ANSWER where the preflight broke: a half-upgraded machine may have no working Python."""
+    status = (answer or {}).get("status")
+    if status and result.get("failed") and not result.get("problems"):
+        return {"series": status.get("series"), "marker": status}
+    return result
 
 
 def pinner(whoami: t.Mapping[str, t.Any], run: str, applications: t.Iterable[str]) -> str:
@@ -179,7 +190,8 @@ def _to_upgrade(host: str, result: t.Mapping[str, t.Any], run: str, goal: str, s
     elif alive and marker.get("run") != run:
         problem = "%s is %s in the run %s; commit it or roll it back first, or go on with series_upgrade_run=%s" % (
             host, state, marker.get("run"), marker.get("run"))
-    return MachineState(done=not alive and not problem and series == goal, series=series, problem=problem, selected=selected, healthy=state not in AWAY)
+    return MachineState(done=not alive and not problem and series == goal, series=series, problem=problem, selected=selected,
+                        healthy=state not in ILL, under_way=state in BEGUN_UPGRADE)
 
 
 def _to_roll_back(host: str, result: t.Mapping[str, t.Any], run: str, goal: str, selected: bool) -> MachineState:
@@ -190,7 +202,8 @@ def _to_roll_back(host: str, result: t.Mapping[str, t.Any], run: str, goal: str,
         problem = _sentence(host, result.get("problems")) or "%s could not be examined: %s" % (host, result.get("msg") or "the preflight failed")
     elif state == "ROLLBACK_FAILED":
         problem = "%s has a rollback that failed (%s); put it right by hand" % (host, marker.get("reason") or "no reason recorded")
-    return MachineState(done=not problem and state in BACK, series=series, problem=problem, selected=selected, healthy=state not in AWAY)
+    return MachineState(done=not problem and state in BACK, series=series, problem=problem, selected=selected,
+                        healthy=state not in ILL, under_way=state in BEGUN)
 
 
 def _sentence(host: str, problems: t.Any) -> str:

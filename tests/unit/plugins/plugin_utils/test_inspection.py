@@ -71,10 +71,15 @@ def test_a_machine_in_the_middle_of_this_run_goes_on(state):
 
 @pytest.mark.parametrize("purpose", ["upgrade", "rollback"])
 @pytest.mark.parametrize("state, serves", [
-    ("ARMED", True), ("UPGRADING", False), ("REBOOTING", False), ("WATCHING", True), ("HELD", False), ("ROLLING_BACK", False), ("COMMITTED", True),
+    ("ARMED", True), ("UPGRADING", False), ("REBOOTING", False), ("HELD", False), ("ROLLING_BACK", False), ("COMMITTED", True),
 ])
 def test_a_machine_that_was_left_in_the_middle_does_not_serve(purpose, state, serves):
-    assert look({"m1": {"series": "trixie", "marker": marker(state), "problems": []}}, purpose)["m1"].healthy == serves
+    assert look({"m1": {"series": "trixie", "marker": marker(state), "problems": []}}, purpose)["m1"].serves == serves
+
+
+@pytest.mark.parametrize("purpose, serves", [("upgrade", False), ("rollback", True)])
+def test_a_machine_that_watches_may_go_back_at_any_moment_of_an_upgrade(purpose, serves):
+    assert look({"m1": {"series": "trixie", "marker": marker("WATCHING"), "problems": []}}, purpose)["m1"].serves == serves
 
 
 def test_whoever_was_left_in_the_middle_finishes_before_another_goes():
