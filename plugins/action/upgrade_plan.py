@@ -99,10 +99,11 @@ def _players(hosts: list[str]) -> list[str]:
 
 
 def _preflights(variables: t.Mapping[str, t.Any], hosts: t.Iterable[str]) -> dict[str, t.Any]:
-    """What the preflight registered at every host; a host it did not come to is missing."""
+    """What the preflight registered at every host; a host it did not come to is missing. Where it broke, what the watcher said."""
     found = {}
     for host in hosts:
-        result = variables["hostvars"][host].get("__preflight_facts")
+        known = variables["hostvars"][host]
+        result = known.get("__preflight_facts")
         if result is not None:
-            found[host] = result
+            found[host] = _inspection.told_by_watcher(result, known.get("__status_answer"))
     return found

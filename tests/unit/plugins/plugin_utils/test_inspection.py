@@ -208,3 +208,15 @@ def test_a_holder_that_let_its_lease_pass_leads_no_more_unless_pinned():
 ])
 def test_what_the_endpoint_refuses_has_a_next_step(problem, step):
     assert step in _inspection.next_step(problem)
+
+
+def test_where_the_preflight_broke_the_watchers_word_counts():
+    broken = {"failed": True, "msg": "no such interpreter"}
+    told = _inspection.told_by_watcher(broken, {"status": {"state": "COMMITTED", "series": "trixie"}})
+    assert told["marker"]["state"] == "COMMITTED" and told["series"] == "trixie"
+    assert _inspection.told_by_watcher(broken, {"failed": True, "kind": "no_watcher"}) == broken
+
+
+def test_findings_of_the_preflight_are_never_replaced():
+    found = {"failed": True, "problems": ["its marker is damaged"]}
+    assert _inspection.told_by_watcher(found, {"status": {"state": "COMMITTED"}}) == found

@@ -80,10 +80,24 @@ def test_the_name_of_a_run_cannot_leave_the_directory(run, name):
 def test_the_fleet_tells_pins_halts_and_what_is_not_known():
     lease = {"application": "db", "holder": "db/0", "term": 3, "overdue": True, "halted": {"since": 0, "reason": "lapsed"}}
     lease["pins"] = [{"pinner": "operator/to-trixie", "until_in": 60, "reason": "upgrade"}]
-    watching = {"status": {"state": "WATCHING", "series": "trixie", "grace_remaining": 12.0}}
+    watching = {"status": {
+        "state": "WATCHING", "series": "trixie", "grace_remaining": 12.0, "now": 5000.0, "not_after": None,
+        "last_health": [{"name": "db answers", "class": "failed", "msg": "it says 503", "misses": 2}, {"name": "series", "class": "ok", "msg": "runs trixie"}],
+        "history": [{"event": "state", "ts": 4990.0, "state": "WATCHING", "msg": "new boot"}]}}
     text = _report.text_of_fleet({"db": lease}, {"m1": watching, "m2": {"msg": "nobody answers"}}, 0.0)
-    for words in ("db/0", "term 3", "operator/to-trixie until 1970-01-01T00:01:00Z", "HALTED", "not renewed", "grace 12 s", "nobody answers"):
+    for words in ("db/0", "term 3", "operator/to-trixie until 1970-01-01T00:01:00Z", "HALTED",
+                  "not renewed", "grace 12 s", "nobody answers", "it says 503 (missed 2 times)",
+                  "10 s ago  WATCHING            new boot"):
         assert words in text
+    assert "runs trixie" not in text and "runs trixie" in _report.text_of_fleet({}, {"m1": watching}, 0.0, everything=True)
+
+
+def test_a_machine_at_rest_is_one_line_and_all_of_it_only_when_asked_for():
+    past = [{"event": "state", "ts": 100.0, "state": "COMMITTED", "msg": "healthy for 60 s"}]
+    rests = {"status": {"state": "COMMITTED", "series": "trixie", "reason": "healthy for 60 s", "since": 100.0, "now": 400.0, "history": past}}
+    text = _report.text_of_fleet({}, {"m1": rests}, 0.0)
+    assert text.splitlines()[-1] == "  m1           COMMITTED    trixie    healthy for 60 s (5 min ago)"
+    assert "5 min ago  COMMITTED           healthy" in _report.text_of_fleet({}, {"m1": rests}, 0.0, everything=True)
 
 
 def test_leases_that_could_not_be_read_are_not_told_as_none():
