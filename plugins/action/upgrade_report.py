@@ -40,7 +40,8 @@ class ActionModule(ActionBase):
         )
         if options["about"] == "fleet":
             hosts = [host for host in variables["groups"]["all"] if any(name in variables["hostvars"][host] for name in REGISTERED)]
-            text = _report.text_of_fleet(options["leases"], {host: _last_word(variables, host) for host in hosts}, time.time())
+            words = {host: _last_word(variables, host) for host in hosts}
+            text = _report.text_of_fleet(options["leases"], words, time.time(), everything=display.verbosity > 0)
             display.display(text)
             return {"changed": False, "text": text}
         return self._run_report(options, variables)
@@ -59,7 +60,10 @@ class ActionModule(ActionBase):
         timeline = path.with_suffix(".html")
         if written:
             write(path, json.dumps(report, indent=2) + "\n")
-            write(timeline, _timeline.page(report))
+            try:
+                write(timeline, _timeline.page(report))
+            except Exception as problem:  # a picture that cannot be drawn is no reason to fail a run that is through
+                display.warning("The timeline could not be drawn (%s: %s); the report is whole." % (type(problem).__name__, problem))
         there = {name: str(file) for name, file in (("path", path), ("timeline", timeline)) if file.exists()}
         text = _report.text_of_run(report, page=self._templar.template(page) if page else None, **there)
         display.display(text)
@@ -96,7 +100,7 @@ def _last_word(variables: dict[str, t.Any], host: str) -> dict[str, t.Any]:
 def write(path: pathlib.Path, text: str) -> None:
     """Whole or not at all: another program may be waiting for this file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".json")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(text)
     os.replace(name, path)

@@ -12,11 +12,15 @@ from __future__ import annotations
 import datetime
 import typing as t
 
+from ..module_utils._watcher import telling
+
 Facts = t.Mapping[str, t.Any]
 
 # What a machine came to, in the operator's words.
 WORDS = {"done": "done", "failed": "FAILED", "halted": "did not go", "waiting": "did not go", "running": "UNKNOWN", "skipped": "skipped"}
 BACK = "ROLLED_BACK"
+# Nothing goes on and nobody is waited for.
+AT_REST = ("COMMITTED", "ABORTED", BACK)
 
 
 def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float, chronicle: Facts | None = None, planned: Facts | None = None) -> dict[str, t.Any]:
@@ -111,10 +115,10 @@ def text_of_run(report: Facts, path: str | None = None, page: str | None = None,
     return "\n".join(line.rstrip() for line in lines)
 
 
-def text_of_fleet(leases: t.Mapping[str, Facts] | None, machines: Facts, now: float) -> str:
+def text_of_fleet(leases: t.Mapping[str, Facts] | None, machines: Facts, now: float, everything: bool = False) -> str:
     """
     How everything is now. LEASES by application as the endpoint gives them, None when it could not be asked; MACHINES maps hosts to {"status"} or
-    {"msg"}: why it is not known.
+    {"msg"}: why it is not known. A machine at rest gets a line, one that is at work or not well also its checks and its past. EVERYTHING: all of them.
     """
     lines = ["Applications"]
     if leases is None:
@@ -131,9 +135,11 @@ def text_of_fleet(leases: t.Mapping[str, Facts] | None, machines: Facts, now: fl
     for host, found in sorted(machines.items()):
         status = found.get("status")
         if status:
-            left = status.get("grace_remaining")
-            more = "grace %d s" % left if status["state"] == "WATCHING" and left is not None else status.get("reason") or ""
-            lines.append("  %-12s %-12s %-9s %s" % (host, status["state"], status.get("series") or "", more))
+            lines.append("  %-12s %-12s %-9s %s" % (host, status["state"], status.get("series") or "", _how(status)))
+            told = telling.health(status, bad_only=not everything)
+            if everything or status["state"] not in AT_REST:
+                told += telling.history(status, 20 if everything else 3, ago=True)
+            lines += ["  %-12s   %s" % ("", line) for line in told]
         else:
             why = found.get("msg") or "it was not asked"
             lines.append("  %-12s %-12s %-9s %s" % (host, "not known", "", why[len(host) + 2 :] if why.startswith(host + ": ") else why))
@@ -148,6 +154,16 @@ def file_name(report: Facts) -> str:
 
 def stamp(now: float) -> str:
     return datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _how(status: Facts) -> str:
+    """What a machine waits for, or why it is what it is."""
+    now = status.get("now")
+    if status["state"] in telling.DECIDING and now is not None:
+        why = ", because: %s" % status["reason"] if status.get("reason") and status["state"] == "HELD" else ""
+        return telling.waiting(dict(status), now) + why
+    for_so_long = " (%s ago)" % telling.duration(now - status["since"]) if now is not None and status.get("since") is not None else ""
+    return str(status.get("reason") or status.get("phase") or "") + for_so_long
 
 
 def _holding(lease: Facts) -> str:

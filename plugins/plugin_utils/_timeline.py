@@ -196,7 +196,8 @@ def _end(end: Facts) -> tuple[str, str]:
     back = end["state"] == "failed" and end.get("watcher") == "ROLLED_BACK"
     shade = {"done": "good", "skipped": "soft", "halted": "soft", "waiting": "soft"}.get(end["state"], "bad")
     sign = {"good": "✓ ", "bad": "↩ " if back else "✕ "}.get(shade, "")
-    return shade, sign + ("rolled back" if back else ENDS.get(end["state"], end["state"]))
+    held = end["state"] == "failed" and end.get("watcher") == "HELD"
+    return shade, sign + ("rolled back" if back else "held, waits for a person" if held else ENDS.get(end["state"], end["state"]))
 
 
 def _foot(report: Facts) -> str:

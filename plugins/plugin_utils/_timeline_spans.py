@@ -159,7 +159,7 @@ def _turn(lane: Lane, event: Facts, at: float, msg: str) -> None:
     elif state == "halted":
         lane.turn_to(None, at)
         lane.moments.append(Moment("halted", at, "does not go: %s" % msg))
-    elif state == "failed" and lane.kind not in (None, "waiting", "held"):
+    elif state == "failed" and lane.kind not in (None, "waiting", "held", "unknown"):
         # The conversation ended before the machine did: it may be going on by itself.
         lane.turn_to("unknown", at, note=msg)
 

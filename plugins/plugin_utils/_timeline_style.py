@@ -14,7 +14,7 @@ STYLE = """
   --preparing: #c3c8cc; --draining: #edc06b; --upgrading: #3f76bd; --rebooting: #7d5fb2; --watching: #4c9d66; --held: #d98a2b;
   --back: #c4473b; --unknown: #a9b0b6; --on-light: #2b2410;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --ground: #16191b; --sheet: #1e2225; --ink: #e4e6e7; --soft: #9aa4ab; --line: #33393d;
     --frozen: #83cdd1; --warn: #efb865; --warn-ground: #352a17; --bad: #f09488; --bad-ground: #3a201d;
@@ -44,11 +44,11 @@ section { margin-bottom: 1.75rem; padding: 1.1rem 1.3rem; background: var(--shee
 .next h2 { margin-bottom: 0.3rem; color: var(--warn); }
 .next ol { margin: 0; padding-left: 1.3rem; }
 
-.row { display: grid; grid-template-columns: minmax(7rem, 12rem) 1fr minmax(7rem, 11rem); gap: 0 1rem; align-items: center; }
+.row { display: grid; grid-template-columns: minmax(7rem, 13.5rem) 1fr minmax(7rem, 10.5rem); gap: 0 1rem; align-items: center; }
 .row + .row.machine { border-top: 1px solid var(--line); }
 h3 { margin: 0.9rem 0 0.25rem; color: var(--soft); font-size: 0.78rem; font-weight: 600; letter-spacing: 0.07em; text-transform: uppercase; }
 .name, .end { padding: 0.3rem 0; line-height: 1.3; overflow-wrap: anywhere; }
-.name b { font-weight: 600; }
+.name b { font-size: 0.95rem; font-weight: 600; }
 small { display: block; color: var(--soft); font-size: 0.8rem; }
 small span { margin-right: 0.45em; white-space: nowrap; }
 .leads { color: var(--frozen); font-weight: 600; }
@@ -71,7 +71,7 @@ i.frozen { top: 0; bottom: 0; background: color-mix(in srgb, var(--frozen) 13%, 
   color: #fff; font-size: 0.78rem; line-height: 1.7rem; box-shadow: inset -1px 0 var(--sheet); print-color-adjust: exact; -webkit-print-color-adjust: exact;
 }
 .span span { display: block; padding: 0 0.5em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-@container (max-width: 3.2rem) { .span span { display: none; } }
+@container (max-width: 3.8rem) { .span span { display: none; } }
 .waiting { height: 0; margin-top: -1px; border-top: 2px dotted var(--unknown); border-radius: 0; box-shadow: none; }
 .preparing { background: var(--preparing); color: var(--on-light); }
 .draining { background: var(--draining); color: var(--on-light); }
@@ -116,7 +116,7 @@ footer p { margin: 0.2rem 0; font-size: 0.8rem; }
   .row { grid-template-columns: 5.5rem 1fr 5.5rem; gap: 0 0.5rem; }
 }
 @media print {
-  :root { --ground: #fff; --line: #ddd; }
+  :root { color-scheme: light; --ground: #fff; --line: #ddd; }
   @page { size: A4 landscape; margin: 12mm; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   section { padding: 0; border: 0; }
