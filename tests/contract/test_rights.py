@@ -12,7 +12,8 @@ import urllib.request
 
 import pytest
 
-from tests.contract.endpoint import HEADERS, cli
+from lease_endpoint.tokens import Tokens
+from tests.contract.endpoint import HEADERS
 
 
 def test_request_without_the_header_changes_nothing(endpoint, db):
@@ -72,7 +73,7 @@ def test_revoked_token_is_worthless_at_once_and_its_pins_stay(endpoint, db):
     endpoint.token("carol", "pin")
     endpoint.claim(db, "db/0")
     endpoint.pin(db, who="carol")
-    assert cli("token", "revoke", "carol", "--data-dir", str(endpoint.directory / "data")).returncode == 0
+    assert Tokens(endpoint.directory / "data/tokens.json").revoke("carol") is True
     assert endpoint.call("GET", "/v1/whoami", who="carol").status == 401
     assert endpoint.lease(db)["pinned"] is True
 

@@ -18,13 +18,15 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from typer.testing import CliRunner
 
+from lease_endpoint.cli import app
 from lease_endpoint.clock import Clock
 from lease_endpoint.errors import Invalid, NotDurable
 from lease_endpoint.ledger.sqlite import Ledger
 from lease_endpoint.records import Lease, Pin
 from lease_endpoint.serve import Address
-from tests.contract.endpoint import HEADERS, cli, environment
+from tests.contract.endpoint import HEADERS, PACKAGE, cli, environment
 
 
 def certificate(directory):
@@ -89,15 +91,22 @@ def test_serve_speaks_tls_and_says_where_the_first_token_is(tmp_path):
 
 
 def test_token_commands_refuse_with_one_sentence(tmp_path):
-    data = ["--data-dir", str(tmp_path)]
-    assert cli("token", "create", "ci", *data, "--scope", "pin", "--application", "db-*", "--output", str(tmp_path / "t")).returncode == 0
+    def run(*words):
+        return CliRunner().invoke(app, ["token", *words, "--data-dir", str(tmp_path)])
+
+    assert run("create", "ci", "--scope", "pin", "--application", "db-*", "--output", str(tmp_path / "t")).exit_code == 0
     assert (tmp_path / "t").stat().st_mode & 0o777 == 0o600
-    assert cli("token", "list", *data).stdout == "ci\tpin\tdb-*\n"
+    assert run("list").stdout == "ci\tpin\tdb-*\n"
     for words in (("create", "ci", "--scope", "pin"), ("create", "x", "--scope", "root"), ("create", "a b", "--scope", "pin"), ("revoke", "nobody")):
-        refused = cli("token", *words, *data)
-        assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 1, refused
-    assert cli("token", "revoke", "ci", *data).returncode == 0
-    assert cli("token", "list", *data).stdout == ""
+        refused = run(*words)
+        assert refused.exit_code == 1 and len(refused.stderr.splitlines()) == 1, refused
+    assert run("revoke", "ci").exit_code == 0
+    assert run("list").stdout == ""
+
+
+def test_token_is_shown_once_on_standard_output(tmp_path):
+    made = cli("token", "create", "ci", "--data-dir", str(tmp_path), "--scope", "pin")
+    assert made.returncode == 0 and made.stdout.startswith("lease_") and made.stderr == ""
 
 
 def test_endpoint_time_never_goes_back():
@@ -137,3 +146,8 @@ def test_every_commit_is_synced(tmp_path):
     assert ledger._db.execute("PRAGMA synchronous").fetchone()[0] == 2
     assert ledger._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     ledger.close()
+
+
+def test_role_installs_the_pinned_libraries():
+    role = PACKAGE / "requirements.txt"
+    assert role.read_text(encoding="utf-8") == (PACKAGE.parents[2] / "requirements/endpoint.txt").read_text(encoding="utf-8")

@@ -107,9 +107,13 @@ class Broker:
             return None if deadline is None else max(0.0, deadline - self.clock.now())
 
     def save_time(self) -> None:
-        """Keep endpoint time, so that a crash gives back at most the seconds since the last call."""
-        with self._lock, self._ledger.write() as book:
-            book.save_time(self.clock.now())
+        """Keep endpoint time, so that a crash gives back at most the seconds since the last call. Nothing runs down: nothing is written."""
+        with self._lock:
+            with self._ledger.read() as book:
+                waiting = book.next_deadline() is not None or any(PROVIDERS[lease.provider].live(lease, self.clock.now()) for lease in book.leases())
+            if waiting:
+                with self._ledger.write() as book:
+                    book.save_time(self.clock.now())
 
     # Leases
 
