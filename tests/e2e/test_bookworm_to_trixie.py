@@ -16,11 +16,14 @@ from .conftest import ILL
 
 
 class Step(t.NamedTuple):
-    """What a playbook said, and what an onlooker saw of leadership meanwhile."""
+    """What a playbook said, what an onlooker saw of leadership meanwhile, and what it left."""
 
     done: subprocess.CompletedProcess
     seen: Sampler
-    boots: dict       # {machine: boot id} before
+    before: dict      # {machine: boot id}
+    after: dict       # the same
+    series: dict      # {machine: codename} after it
+    pins: list        # those left after it
 
     def histories(self) -> dict:
         """Return {application: samples}."""
@@ -38,7 +41,7 @@ def play(native: NativeFleet, name: str, *command: str) -> Step:
     with Sampler(native.endpoint, name) as seen:
         done = native.play(*command)
     print(done.stdout)
-    return Step(done, seen, before)
+    return Step(done, seen, before, boots(native), native.series(), native.endpoint.ask("/v1/pins")["pins"])
 
 
 @pytest.fixture(name="upgraded", scope="module")
@@ -59,22 +62,23 @@ def _resumed(bookworm, rolled_back):    # pylint: disable=unused-argument
     return play(bookworm, "resumed", "upgrade_series")
 
 
-def test_the_run_takes_machines_to_trixie_and_reboots_them(bookworm, upgraded):
-    after = boots(bookworm)
+def test_the_run_takes_machines_to_trixie_and_reboots_them(upgraded):
     for name in ("m2", "m3"):
-        assert bookworm.fleet[name].series() == "trixie", upgraded.done.stdout
-        assert after[name] != upgraded.boots[name]
-        question = "dpkg-query -W -f '${Version}' libc6; systemctl is-system-running; systemctl is-active 'db-*' 'cache-*'"
-        said = bookworm.fleet[name].ssh(question, check=False).stdout
-        assert said.startswith("2.41"), said
-        assert "inactive" not in said and "failed" not in said, said
+        assert upgraded.series[name] == "trixie", upgraded.done.stdout
+        assert upgraded.after[name] != upgraded.before[name]
 
 
-def test_the_machine_that_is_ill_on_trixie_rolls_itself_back_and_the_run_says_so(bookworm, upgraded):
-    assert bookworm.fleet["m1"].series() == "bookworm", upgraded.done.stdout
+def test_an_upgraded_machine_is_a_whole_trixie_with_its_units_running(bookworm, upgraded):    # pylint: disable=unused-argument
+    question = "dpkg-query -W -f '${Version}' libc6; systemctl is-system-running; systemctl is-active db-2 cache-1; dpkg --audit"
+    assert bookworm.fleet["m3"].ssh(question, check=False).stdout.split()[1:] == ["running", "active", "active"]
+    assert bookworm.fleet["m3"].ssh(question, check=False).stdout.startswith("2.41")
+
+
+def test_the_machine_that_is_ill_on_trixie_rolls_itself_back_and_the_run_says_so(upgraded):
+    assert upgraded.series["m1"] == "bookworm", upgraded.done.stdout
     assert upgraded.done.returncode != 0
     assert "m1 is not ill" in upgraded.done.stdout
-    assert bookworm.fleet["m1"].ssh("systemctl is-active db-0", check=False).stdout == "active\n"
+    assert "m1" in upgraded.done.stdout.split("What to do next:")[1], "the report names the machine to look at"
 
 
 def test_leadership_is_sampled_every_second(upgraded, record_property):
@@ -85,35 +89,33 @@ def test_leadership_is_sampled_every_second(upgraded, record_property):
     assert not upgraded.seen.failures
 
 
-@pytest.mark.parametrize("step", ("upgraded", "rolled_back", "resumed"))
-def test_no_leader_and_no_term_changes(step, request):
-    for application, history in request.getfixturevalue(step).histories().items():
-        assert changes(history) == [], f"{application} in {step}"
-
-
 def test_applications_are_pinned_while_their_machines_go(upgraded):
     for application, history in upgraded.histories().items():
         assert any(pinned for _time, _holder, _term, pinned in history), application
 
 
-def test_only_the_halted_application_stays_pinned(bookworm, upgraded):
-    last = {application: history[-1] for application, history in upgraded.histories().items()}
-    assert not last["cache"][3]
-    assert last["db"][3]
-    assert bookworm.fleet["m1"].series() == "bookworm"
+def test_only_the_halted_application_stays_pinned(upgraded):
+    assert [pin["application"] for pin in upgraded.pins] == ["db"]
 
 
-def test_rollback_brings_the_named_machine_back(bookworm, rolled_back):
+def test_rollback_brings_the_named_machine_back(rolled_back):
     assert rolled_back.done.returncode == 0, rolled_back.done.stdout
-    assert bookworm.series() == {"m1": "bookworm", "m2": "bookworm", "m3": "trixie"}
+    assert rolled_back.series == {"m1": "bookworm", "m2": "bookworm", "m3": "trixie"}
 
 
-def test_a_rerun_takes_the_rest_to_trixie_and_leaves_no_pin(bookworm, resumed):
+def test_a_rerun_takes_the_rest_to_trixie_and_leaves_no_pin(resumed):
     assert resumed.done.returncode == 0, resumed.done.stdout
-    assert bookworm.series() == {"m1": "trixie", "m2": "trixie", "m3": "trixie"}
-    assert bookworm.endpoint.ask("/v1/pins")["pins"] == []
-    assert boots(bookworm)["m3"] == resumed.boots["m3"], "m3 was there already and must be left alone"
+    assert resumed.series == {"m1": "trixie", "m2": "trixie", "m3": "trixie"}
+    assert resumed.pins == []
+    assert resumed.after["m3"] == resumed.before["m3"], "m3 was there already and must be left alone"
 
 
 def test_the_run_reports_its_proof(resumed):
     assert resumed.done.stdout.count("leadership changes while pinned: 0") >= 2, resumed.done.stdout
+
+
+@pytest.mark.parametrize("step", ("upgraded", "rolled_back", "resumed"))
+def test_no_leader_and_no_term_changes(step, request):
+    for application, history in request.getfixturevalue(step).histories().items():
+        assert len(history) > 5
+        assert changes(history) == [], f"{application} in {step}"

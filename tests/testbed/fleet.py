@@ -182,6 +182,8 @@ def _plan(name: str, count: int, image: str, disk: pathlib.Path) -> None:
     (state / "inventory.yml").write_text(
         f"all:\n  hosts:\n{hosts}  vars:\n    ansible_user: root\n    ansible_ssh_private_key_file: {state}/key\n"
         f"    ansible_ssh_common_args: -F none -o UserKnownHostsFile={state}/known_hosts -o StrictHostKeyChecking=yes\n"
+        # Fleets share addresses, and Ansible names its lasting connections by address: they must not share those.
+        f"    ansible_control_path_dir: {state}/cp\n"
         "    ansible_python_interpreter: /usr/bin/python3\n")
 
 
