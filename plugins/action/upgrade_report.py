@@ -18,8 +18,8 @@ from ansible.utils.display import Display
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _report, _timeline
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._turn_file import NoBook, TurnFile
 
-# Where the watcher's last word about a host may be found: registered by the roles, newest kind first.
-REGISTERED = ("__status_answer", "__series_rollback_outcome", "__series_upgrade_outcome")
+# Where the watcher's last word about a host may be found: registered by the roles, newest first. A playbook that asks asks before it acts.
+REGISTERED = ("__series_rollback_outcome", "__series_upgrade_outcome", "__status_answer")
 display = Display()
 
 
@@ -92,7 +92,8 @@ def _last_word(variables: dict[str, t.Any], host: str) -> dict[str, t.Any]:
     """What the host's watcher said last: {"status", "msg"}, either may be missing."""
     mine = variables["hostvars"].get(host, {})
     for name in REGISTERED:
-        if name in mine:
+        # One that was skipped has said nothing.
+        if name in mine and not mine[name].get("skipped"):
             return {key: mine[name][key] for key in ("status", "msg") if mine[name].get(key)}
     return {}
 

@@ -21,7 +21,7 @@ STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 2
 TICKS = 9
 # In the legend, in the order in which a machine goes through them.
 LEGEND = ("waiting", "preparing", "draining", "upgrading", "rebooting", "watching", "held", "back", "unknown")
-SIGNS = {"good": "✓", "back": "↩", "bad": "✕", "halted": "–", "leader": "★", "change": "★", "check": "", "ill": ""}
+SIGNS = {"good": "✓", "back": "↩", "bad": "✕", "halted": "–", "change": "✕", "check": "", "ill": ""}
 TURNS = {"waiting": "waits", "running": "its turn", "done": "through", "halted": "does not go", "failed": "not through"}
 ENDS = {"done": "done", "failed": "failed", "halted": "did not go", "waiting": "did not go", "running": "not known", "skipped": "skipped"}
 
@@ -112,6 +112,8 @@ def _leadership_row(report: Facts, lane: Lane, whole: float) -> str:
     found = report["applications"][lane.name]
     changes, pinned = found.get("leadership_changes"), found.get("pinned")
     said = ["was not pinned" if changes is None else "%d leadership change%s" % (changes, "" if changes == 1 else "s")]
+    moved = len({span.label for span in lane.spans}) - 1
+    said += ["%d planned handover%s" % (moved, "" if moved == 1 else "s")] if not changes and moved > 0 else []
     said += ["still pinned"] if pinned else []
     said += ["halted"] if found.get("halted") else []
     shade = "bad" if changes or found.get("halted") else "warn" if pinned else "good" if changes == 0 else "soft"

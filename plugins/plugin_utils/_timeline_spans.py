@@ -43,8 +43,8 @@ class Span:
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """KIND: good, back or bad for an end; check, ill (a check that was not well), leader, change (of a leader that was
-    pinned) on the way."""
+    """KIND: good, back or bad for an end; check, ill (a check that was not well), change (of a leader that was pinned) on
+    the way."""
 
     kind: str
     at: float
@@ -129,7 +129,8 @@ def _machine(host: str, events: list[Facts], end: Facts) -> Lane:
             over = event["state"] in ENDS and event is states[-1]
             if over:
                 lane.turn_to(None, at)
-                lane.moments.append(Moment(_shade(event["state"]), at, "%s%s" % (ENDS[event["state"]], ": " + msg if msg else "")))
+                shade = "good" if end["state"] == "done" else _shade(event["state"])
+                lane.moments.append(Moment(shade, at, "%s%s" % (ENDS[event["state"]], ": " + msg if msg else "")))
             else:
                 _to_state(lane, event, at, msg)
         elif kind == "phase" and event.get("percent") != 100:
@@ -145,7 +146,10 @@ def _machine(host: str, events: list[Facts], end: Facts) -> Lane:
 
 
 def _to_state(lane: Lane, event: Facts, at: float, msg: str) -> None:
-    kind = "draining" if event.get("phase") == "drain" and event["state"] in ("ARMED", "UPGRADING") else KINDS.get(event["state"], "preparing")
+    kind = KINDS.get(event["state"], "preparing")
+    if kind in ("preparing", "upgrading"):
+        # Its phase says more; before the first one nothing was done to the machine.
+        kind = {"drain": "draining", None: "preparing"}.get(event.get("phase"), kind)
     if kind != lane.kind:
         lane.turn_to(kind, at, note=msg)
 
@@ -168,7 +172,7 @@ def _application(name: str, events: list[Facts], found: Facts) -> Lane:
     lane = Lane(name)
     for event in events:
         at, kind = event["at"], event["event"]
-        leads = "%s leads, term %s" % (event.get("holder"), event.get("term")) if event.get("holder") else "nobody leads"
+        leads = "★ %s leads, term %s" % (event.get("holder"), event.get("term")) if event.get("holder") else "nobody leads"
         if kind == "pinned":
             lane.turn_to("pinned", at, leads)
         elif kind == "unpinned":
@@ -178,7 +182,8 @@ def _application(name: str, events: list[Facts], found: Facts) -> Lane:
             lane.turn_to("stopped" if lane.kind else None, at, leads, event.get("msg") or "")
             lane.moments.append(Moment("bad", at, event.get("msg") or "halted"))
         elif kind == "leader":
-            lane.moments.append(Moment("change" if found.get("leadership_changes") else "leader", at, leads))
+            if found.get("leadership_changes"):
+                lane.moments.append(Moment("change", at, leads))
             if lane.kind:
                 lane.turn_to(lane.kind, at, leads)
     return lane

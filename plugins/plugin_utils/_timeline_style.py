@@ -85,14 +85,12 @@ i.frozen { top: 0; bottom: 0; background: color-mix(in srgb, var(--frozen) 13%, 
 .stopped { background: repeating-linear-gradient(135deg, var(--frozen) 0 8px, var(--warn) 8px 12px); }
 .stays { border-radius: 3px 0 0 3px; clip-path: polygon(0 0, calc(100% - 0.65rem) 0, 100% 50%, calc(100% - 0.65rem) 100%, 0 100%); }
 .moment { top: 50%; z-index: 2; transform: translate(-50%, -50%); font-size: 0.72rem; font-weight: 700; text-align: center; }
-.moment.good, .moment.back, .moment.bad, .moment.halted {
+.moment.good, .moment.back, .moment.bad, .moment.halted, .moment.change {
   width: 1.25rem; height: 1.25rem; border: 2px solid var(--sheet); border-radius: 50%; background: var(--good); color: var(--sheet); line-height: 1rem;
   print-color-adjust: exact; -webkit-print-color-adjust: exact;
 }
-.moment.back, .moment.bad { background: var(--bad); }
+.moment.back, .moment.bad, .moment.change { background: var(--bad); }
 .moment.halted { background: var(--soft); }
-.moment.leader { color: var(--frozen); font-size: 0.95rem; }
-.moment.change { color: var(--bad); font-size: 1.1rem; }
 .moment.check, .moment.ill { top: calc(50% + 1.1rem); width: 0.4rem; height: 0.4rem; border-radius: 50%; background: var(--soft); }
 .moment.ill { background: var(--bad); }
 .legend { display: flex; flex-wrap: wrap; gap: 0.3rem 1.3rem; margin: 1rem 0 0; padding: 0; list-style: none; color: var(--soft); font-size: 0.83rem; }

@@ -112,6 +112,7 @@ def test_a_way_back_sets_out_from_committed():
     found = report([turn(1, "m2", "running"), state(3, "m2", "COMMITTED"), state(4, "m2", "ROLLBACK_REQUESTED"), state(9, "m2", "ROLLED_BACK")],
                    purpose="rollback")
     assert spans(found, "m2") == [("waiting", 0, 1), ("preparing", 1, 4), ("back", 4, 9)]
+    assert [moment.kind for moment in _timeline_spans.machines(found)[0].moments] == ["good"], "it was asked for"
 
 
 def test_a_machine_that_had_committed_before_a_rerun_only_gets_its_mark():
@@ -123,8 +124,13 @@ def test_a_leader_that_changed_while_pinned_is_marked_and_counted():
     changed = {**OUTCOME, "applications": {"db": {**OUTCOME["applications"]["db"], "leadership_changes": 1}}}
     found = report([pin(1, "db"), pin(50, "db", "leader", "db/1", 4)], outcome=changed)
     lane = _timeline_spans.applications(found)[0]
-    assert [moment.kind for moment in lane.moments] == ["change"] and [span.label for span in lane.spans] == ["db/0 leads, term 3", "db/1 leads, term 4"]
+    assert [moment.kind for moment in lane.moments] == ["change"] and [span.label for span in lane.spans] == ["★ db/0 leads, term 3", "★ db/1 leads, term 4"]
     assert "1 leadership change" in _timeline.page(found)
+
+
+def test_a_planned_handover_is_shown_and_is_no_change():
+    found = report([pin(1, "db"), pin(50, "db", "leader", "db/1", 4)])
+    assert _timeline_spans.applications(found)[0].moments == [] and "0 leadership changes, 1 planned handover" in _timeline.page(found)
 
 
 def test_the_page_asks_for_nothing_and_runs_nothing():
