@@ -83,7 +83,7 @@ def _story(turn_file: str | None) -> dict[str, t.Any]:
         return {}
     book = TurnFile(turn_file)
     try:
-        return {"chronicle": book.chronicle.read(), "planned": book.read()["plan"]}
+        return {"chronicle": book.chronicle.read(), "book": book.read()}
     except NoBook:
         return {"chronicle": book.chronicle.read()}
 

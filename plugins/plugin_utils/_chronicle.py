@@ -79,14 +79,15 @@ class Chronicle:
 def changes(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """What the difference of two contents of the book tells, as events without a time."""
     found: list[dict[str, t.Any]] = []
-    for host, entry in after["machines"].items():
-        if entry["state"] != before["machines"].get(host, {}).get("state") or entry["why"] != before["machines"].get(host, {}).get("why"):
-            found.append({"event": "turn", "machine": host, "state": entry["state"], "msg": entry["why"] or ""})
-    for name, known in after["applications"].items():
-        old = before["applications"].get(name, {})
-        leader = {"holder": known["holder"], "term": known["term"]}
-        if known["state"] != old.get("state"):
-            found.append({"event": known["state"], "application": name, **leader, "msg": known["why"] or ""})
-        elif (old.get("holder"), old.get("term")) != (known["holder"], known["term"]) and known["term"] is not None:
-            found.append({"event": "leader", "application": name, **leader, "msg": "%s leads in term %s" % (known["holder"], known["term"])})
+    old_machines, old_applications = before.get("machines") or {}, before.get("applications") or {}
+    for host, entry in (after.get("machines") or {}).items():
+        old = old_machines.get(host, {})
+        if (entry.get("state"), entry.get("why")) != (old.get("state"), old.get("why")):
+            found.append({"event": "turn", "machine": host, "state": entry.get("state"), "msg": entry.get("why") or ""})
+    for name, known in (after.get("applications") or {}).items():
+        old, holder, term = old_applications.get(name, {}), known.get("holder"), known.get("term")
+        if known.get("state") != old.get("state"):
+            found.append({"event": known.get("state"), "application": name, "holder": holder, "term": term, "msg": known.get("why") or ""})
+        elif (old.get("holder"), old.get("term")) != (holder, term) and term is not None:
+            found.append({"event": "leader", "application": name, "holder": holder, "term": term, "msg": "%s leads in term %s" % (holder, term)})
     return found

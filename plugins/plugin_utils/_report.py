@@ -23,13 +23,13 @@ BACK = "ROLLED_BACK"
 AT_REST = ("COMMITTED", "ABORTED", BACK)
 
 
-def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float, chronicle: Facts | None = None, planned: Facts | None = None) -> dict[str, t.Any]:
+def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float, chronicle: Facts | None = None, book: Facts | None = None) -> dict[str, t.Any]:
     """
     The report of one execution of a run.
 
     PLAN is the fact series_upgrade_plan; OUTCOME is what `turn: {state: close}` gave (empty when it could not be had); MACHINES maps
     hosts to what their watcher said last ({"status", "msg"} or {}); NOW is the wall clock in seconds; CHRONICLE is what `Chronicle.read` gave,
-    PLANNED the plan as the book of turns has it in the end; without them the report has no events and no units.
+    BOOK the book of turns in the end; without them the report has no events and no units.
     """
     ends = {host: {"state": "skipped", "why": why} for host, why in plan.get("skipped", {}).items()}
     ends.update({host: {"state": "failed", "why": why} for host, why in plan.get("failed", {}).items()})
@@ -58,10 +58,12 @@ def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float, chronicle: 
         "leadership_changes": {name: found.get("leadership_changes") for name, found in applications.items()},
         "succeeded": all(end["state"] in ("done", "skipped") for end in ends.values()) and bool(outcome.get("applications") is not None),
     }
-    report["succeeded"] = report["succeeded"] and not any(report["leadership_changes"].values())
+    # Without a pin nobody has promised that no leader changes.
+    report["pin"] = bool((book or {}).get("pin", True))
+    report["succeeded"] = report["succeeded"] and not (report["pin"] and any(report["leadership_changes"].values()))
     report["nothing_to_do"] = report["succeeded"] and not plan.get("hosts")
     report["next"] = next_steps(report)
-    report["units"] = {name: dict(found["units"]) for name, found in (planned or {}).get("applications", {}).items() if name in applications}
+    report["units"] = {name: dict(found["units"]) for name, found in (book or {}).get("plan", {}).get("applications", {}).items() if name in applications}
     report["seconds"], report["events"] = (chronicle["seconds"], chronicle["events"]) if chronicle else (None, [])
     return report
 
@@ -71,7 +73,7 @@ def next_steps(report: Facts) -> list[str]:
     steps = []
     playbook = {"upgrade": "upgrade_series.yml", "rollback": "rollback.yml"}[report["purpose"]]
     for name, changes in report["leadership_changes"].items():
-        if changes:
+        if changes and report["pin"]:
             steps.append("%s changed its leader %d times while pinned; look at its logs before anything else." % (name, changes))
     for name, found in report["applications"].items():
         if found.get("halted"):
@@ -98,7 +100,7 @@ def text_of_run(report: Facts, path: str | None = None, page: str | None = None,
         changes = found.get("leadership_changes")
         pinned = ", still pinned" if found.get("pinned") else ""
         halted = ", HALTED: %s" % _why(found["halted"]) if found.get("halted") else ""
-        known = "leadership changes while pinned: %s" % changes if changes is not None else "was not pinned"
+        known = "leadership changes %s: %s" % ("while pinned" if report["pin"] else "(not pinned)", changes) if changes is not None else "was not pinned"
         lines.append("  %-12s %s%s%s" % (name, known, pinned, halted))
     for host, end in report["machines"].items():
         word = "rolled back" if end.get("watcher") == BACK and end["state"] == "failed" else WORDS.get(end["state"], end["state"])

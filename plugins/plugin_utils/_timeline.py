@@ -68,7 +68,8 @@ def _head(report: Facts, title: str) -> str:
     stayed = sum(state in ("halted", "waiting") for state in states)
     if stayed:
         tiles.append((str(stayed), "did not go", "soft"))
-    tiles.append((str(sum(changes)) if changes else "–", "leadership changes while pinned", "bad" if any(changes) else "good" if changes else "soft"))
+    tiles.append((str(sum(changes)) if changes else "–", "leadership changes while pinned" if report["pin"] else "leadership changes, not pinned",
+                  "soft" if not changes or not report["pin"] else "bad" if any(changes) else "good"))
     if report.get("seconds") is not None:
         tiles.append((_long(report["seconds"]), "from plan to end", ""))
     when = [_when(report.get("began")), _when(report["finished"], report.get("began"))]
@@ -94,7 +95,7 @@ def _chart(report: Facts, leaderships: list[Lane], lanes: list[Lane]) -> str:
     rows += [_machine_row(report, lane, frozen(report, lane.name, leaderships), whole) for lane in lanes]
     used = {span.kind for lane in lanes for span in lane.spans}
     keys = ['<li><i class="span %s"></i>%s</li>' % (kind, WORDS[kind]) for kind in LEGEND if kind in used]
-    if any(lane.spans for lane in leaderships):
+    if any(span.kind == "pinned" for lane in leaderships for span in lane.spans):
         keys += ['<li><i class="span pinned"></i>pinned</li>', '<li><i class="frozen"></i>an application on it is pinned</li>']
     keys += ['<li><b class="leads">★</b> leader</li>'] if leaderships else []
     empty = "" if report.get("events") else '<p class="hint">Nothing was recorded of this execution, so there is nothing to draw.</p>'
@@ -112,11 +113,12 @@ def _leadership_row(report: Facts, lane: Lane, whole: float) -> str:
     found = report["applications"][lane.name]
     changes, pinned = found.get("leadership_changes"), found.get("pinned")
     said = ["was not pinned" if changes is None else "%d leadership change%s" % (changes, "" if changes == 1 else "s")]
+    said += [] if report["pin"] or changes is None else ["not pinned"]
     moved = len({span.label for span in lane.spans}) - 1
     said += ["%d planned handover%s" % (moved, "" if moved == 1 else "s")] if not changes and moved > 0 else []
     said += ["still pinned"] if pinned else []
     said += ["halted"] if found.get("halted") else []
-    shade = "bad" if changes or found.get("halted") else "warn" if pinned else "good" if changes == 0 else "soft"
+    shade = "bad" if (changes and report["pin"]) or found.get("halted") else "warn" if pinned else "good" if changes == 0 else "soft"
     spans = "".join(_bar(span, whole, "stays" if pinned and span is lane.spans[-1] else "") for span in lane.spans)
     return _row("leadership", "<b>%s</b>" % _text(lane.name), spans + _moments(lane, whole), shade, ", ".join(said))
 

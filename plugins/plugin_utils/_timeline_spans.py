@@ -26,7 +26,7 @@ ENDS = {
 }
 WORDS = {
     "waiting": "waiting", "preparing": "preparing", "draining": "draining", "upgrading": "upgrading", "rebooting": "rebooting", "watching": "watching",
-    "held": "held", "back": "rolling back", "unknown": "not known", "pinned": "pinned", "stopped": "pinned, halted",
+    "held": "held", "back": "rolling back", "unknown": "not known", "pinned": "pinned", "stopped": "pinned, halted", "led": "not pinned",
 }
 
 
@@ -104,7 +104,7 @@ def applications(report: Facts) -> list[Lane]:
 def frozen(report: Facts, host: str, lanes: t.Iterable[Lane]) -> list[tuple[float, float]]:
     """When any application with a unit on HOST was pinned, as (begin, end) that do not overlap. LANES: what `applications` gave."""
     mine = {name for name, units in report.get("units", {}).items() if host in units.values()}
-    spans = sorted((span.begin, span.end) for lane in lanes if lane.name in mine for span in lane.spans)
+    spans = sorted((span.begin, span.end) for lane in lanes if lane.name in mine for span in lane.spans if span.kind != "led")
     merged: list[tuple[float, float]] = []
     for begin, end in spans:
         if merged and begin <= merged[-1][1]:
@@ -169,7 +169,7 @@ def _turn(lane: Lane, event: Facts, at: float, msg: str) -> None:
 
 
 def _application(name: str, events: list[Facts], found: Facts) -> Lane:
-    lane = Lane(name)
+    lane, term = Lane(name), None
     for event in events:
         at, kind = event["at"], event["event"]
         leads = "★ %s leads, term %s" % (event.get("holder"), event.get("term")) if event.get("holder") else "nobody leads"
@@ -182,10 +182,11 @@ def _application(name: str, events: list[Facts], found: Facts) -> Lane:
             lane.turn_to("stopped" if lane.kind else None, at, leads, event.get("msg") or "")
             lane.moments.append(Moment("bad", at, event.get("msg") or "halted"))
         elif kind == "leader":
-            if found.get("leadership_changes"):
+            if found.get("leadership_changes") and term is not None:
                 lane.moments.append(Moment("change", at, leads))
-            if lane.kind:
-                lane.turn_to(lane.kind, at, leads)
+            # A run without pins looks who leads, and that is all.
+            lane.turn_to(lane.kind or "led", at, leads)
+        term = event.get("term", term)
     return lane
 
 

@@ -81,8 +81,9 @@ i.frozen { top: 0; bottom: 0; background: color-mix(in srgb, var(--frozen) 13%, 
 .held { background: repeating-linear-gradient(135deg, var(--held) 0 8px, color-mix(in srgb, var(--held) 75%, #000) 8px 12px); }
 .back { background: repeating-linear-gradient(-45deg, var(--back) 0 8px, color-mix(in srgb, var(--back) 80%, #000) 8px 12px); }
 .unknown { background: repeating-linear-gradient(135deg, transparent 0 5px, var(--unknown) 5px 7px); color: var(--ink); border: 1px solid var(--unknown); }
-.pinned, .stopped { height: 1.3rem; margin-top: -0.65rem; line-height: 1.3rem; background: var(--frozen); color: var(--sheet); }
+.pinned, .stopped, .led { height: 1.3rem; margin-top: -0.65rem; line-height: 1.3rem; background: var(--frozen); color: var(--sheet); }
 .stopped { background: repeating-linear-gradient(135deg, var(--frozen) 0 8px, var(--warn) 8px 12px); }
+.led { border: 1px dashed var(--frozen); background: none; color: var(--frozen); line-height: 1.2rem; }
 .stays { border-radius: 3px 0 0 3px; clip-path: polygon(0 0, calc(100% - 0.65rem) 0, 100% 50%, calc(100% - 0.65rem) 100%, 0 100%); }
 .moment { top: 50%; z-index: 2; transform: translate(-50%, -50%); font-size: 0.72rem; font-weight: 700; text-align: center; }
 .moment.good, .moment.back, .moment.bad, .moment.halted, .moment.change {

@@ -46,6 +46,13 @@ def test_turns_and_pins_are_told_by_the_change_of_the_book_alone(tmp_path):
     assert all(0 <= event["at"] < 60 for event in told)
 
 
+def test_a_book_of_whatever_content_can_be_edited(tmp_path):
+    book = TurnFile.create(str(tmp_path), {"count": 0})
+    with book.edit() as content:
+        content.update(count=1, machines={"m1": {}}, applications=None)
+    assert book.read()["count"] == 1 and book.chronicle.read()["events"] == []
+
+
 def test_what_is_told_late_stands_where_it_happened(chronicle, now):
     now[0] = 1030.0
     chronicle.lost("m1", "it reboots")

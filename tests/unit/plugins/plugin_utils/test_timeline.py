@@ -28,7 +28,7 @@ def phase(at, machine, name, percent=0, of="UPGRADING", msg=""):
     return {"at": at, "event": "phase", "machine": machine, "state": of, "phase": name, "percent": percent, "msg": msg or name}
 
 
-def pin(at, application, event="pinned", holder="db/0", term=3, msg=""):
+def lease(at, application, event="pinned", holder="db/0", term=3, msg=""):
     return {"at": at, "event": event, "application": application, "holder": holder, "term": term, "msg": msg}
 
 
@@ -42,7 +42,7 @@ def upgrade(at, machine):
 
 
 EVENTS = sorted([
-    turn(1, "m3", "waiting", "m2 is away already, and db can spare one unit"), turn(1, "m1", "waiting", "m2 and m3 go first"), pin(1, "db"),
+    turn(1, "m3", "waiting", "m2 is away already, and db can spare one unit"), turn(1, "m1", "waiting", "m2 and m3 go first"), lease(1, "db"),
     *upgrade(1, "m2"), state(420, "m2", "COMMITTING"), state(421, "m2", "COMMITTED", "healthy for 60 s"), turn(421, "m2", "done"),
     *upgrade(422, "m3"), {"at": 800, "event": "check", "machine": "m3", "outcome": "failed", "msg": ILL},
     state(810, "m3", "ROLLBACK_REQUESTED", ILL), state(811, "m3", "ROLLING_BACK", ILL), phase(811, "m3", "revert", of="ROLLING_BACK"),
@@ -50,7 +50,7 @@ EVENTS = sorted([
     turn(900, "m1", "halted", "db is halted, because m3 did not get through"),
 ], key=lambda event: event["at"])
 PLAN = {"run": "to-trixie", "session": "ctl:1:aa", "purpose": "upgrade", "target": "trixie", "hash": "abc", "hosts": ["m2", "m3", "m1"]}
-PLANNED = {"applications": {"db": {"units": {"db/0": "m1", "db/1": "m2", "db/2": "m3"}}}}
+BOOK = {"pin": True, "plan": {"applications": {"db": {"units": {"db/0": "m1", "db/1": "m2", "db/2": "m3"}}}}}
 OUTCOME = {
     "machines": {"m2": {"state": "done", "why": ""}, "m3": {"state": "failed", "why": ILL}, "m1": {"state": "halted", "why": "db is halted"}},
     "applications": {"db": {"state": "pinned", "pinned": True, "holder": "db/0", "term": 3, "leadership_changes": 0, "halted": None}},
@@ -58,9 +58,9 @@ OUTCOME = {
 STATUS = {"m2": {"status": {"state": "COMMITTED", "series": "trixie"}}, "m3": {"status": {"state": "ROLLED_BACK", "series": "bookworm", "reason": ILL}}}
 
 
-def report(events=tuple(EVENTS), seconds=905.0, outcome=None, machines=None, **plan):
+def report(events=tuple(EVENTS), seconds=905.0, outcome=None, machines=None, pin=True, **plan):
     chronicle = {"began": 1795848662.0, "seconds": seconds, "events": [dict(event) for event in events]}
-    return _report.of_run({**PLAN, **plan}, outcome or OUTCOME, STATUS if machines is None else machines, 1795849567.0, chronicle, PLANNED)
+    return _report.of_run({**PLAN, **plan}, outcome or OUTCOME, STATUS if machines is None else machines, 1795849567.0, chronicle, {**BOOK, "pin": pin})
 
 
 def spans(found, name):
@@ -90,7 +90,7 @@ def test_a_machine_that_was_never_let_in_waits_until_that_was_clear():
 
 def test_an_application_is_pinned_until_the_end_unless_it_was_unpinned():
     assert spans(report(), "db") == [("pinned", 1, 905)]
-    assert spans(report([*EVENTS, pin(902, "db", "unpinned")]), "db") == [("pinned", 1, 902)]
+    assert spans(report([*EVENTS, lease(902, "db", "unpinned")]), "db") == [("pinned", 1, 902)]
     found = report()
     assert _timeline_spans.frozen(found, "m1", _timeline_spans.applications(found)) == [(1, 905)]
     assert _timeline_spans.frozen(found, "m9", _timeline_spans.applications(found)) == []
@@ -122,15 +122,25 @@ def test_a_machine_that_had_committed_before_a_rerun_only_gets_its_mark():
 
 def test_a_leader_that_changed_while_pinned_is_marked_and_counted():
     changed = {**OUTCOME, "applications": {"db": {**OUTCOME["applications"]["db"], "leadership_changes": 1}}}
-    found = report([pin(1, "db"), pin(50, "db", "leader", "db/1", 4)], outcome=changed)
+    found = report([lease(1, "db"), lease(50, "db", "leader", "db/1", 4)], outcome=changed)
     lane = _timeline_spans.applications(found)[0]
     assert [moment.kind for moment in lane.moments] == ["change"] and [span.label for span in lane.spans] == ["★ db/0 leads, term 3", "★ db/1 leads, term 4"]
     assert "1 leadership change" in _timeline.page(found)
 
 
 def test_a_planned_handover_is_shown_and_is_no_change():
-    found = report([pin(1, "db"), pin(50, "db", "leader", "db/1", 4)])
+    found = report([lease(1, "db"), lease(50, "db", "leader", "db/1", 4)])
     assert _timeline_spans.applications(found)[0].moments == [] and "0 leadership changes, 1 planned handover" in _timeline.page(found)
+
+
+def test_without_pins_a_new_leader_is_told_and_is_nobodys_failure():
+    changed = {**OUTCOME, "applications": {"db": {**OUTCOME["applications"]["db"], "leadership_changes": 1, "pinned": False}}}
+    changed["machines"] = {host: {"state": "done", "why": ""} for host in ("m1", "m2", "m3")}
+    found = report([lease(1, "db", "leader"), lease(50, "db", "leader", "db/1", 4)], outcome=changed, pin=False)
+    lanes = _timeline_spans.applications(found)
+    assert [(span.kind, span.begin) for span in lanes[0].spans] == [("led", 1), ("led", 50)] and [moment.at for moment in lanes[0].moments] == [50]
+    assert _timeline_spans.frozen(found, "m1", lanes) == [] and found["succeeded"] and found["next"] == []
+    assert "leadership changes (not pinned): 1" in _report.text_of_run(found) and "1 leadership change, not pinned" in _timeline.page(found)
 
 
 def test_the_page_asks_for_nothing_and_runs_nothing():
@@ -142,7 +152,7 @@ def test_the_page_asks_for_nothing_and_runs_nothing():
 def test_what_machines_and_inventories_say_is_text():
     evil = "<script>alert(1)</script>\"'"
     outcome = {"machines": {evil: {"state": "failed", "why": evil}}, "applications": {evil: {"leadership_changes": 0, "pinned": True, "holder": evil}}}
-    events = [turn(1, evil, "running", evil), pin(2, evil, holder=evil, msg=evil), state(3, evil, evil, evil)]
+    events = [turn(1, evil, "running", evil), lease(2, evil, holder=evil, msg=evil), state(3, evil, evil, evil)]
     page = _timeline.page(report(events, outcome=outcome, hosts=[evil]))
     assert "<script" not in page and "&lt;script&gt;" in page
 
