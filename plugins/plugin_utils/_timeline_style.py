@@ -113,6 +113,7 @@ footer p { margin: 0.2rem 0; font-size: 0.8rem; }
   body { padding: 1rem 0.7rem; }
   section { padding: 0.8rem; }
   .row { grid-template-columns: 5.5rem 1fr 5.5rem; gap: 0 0.5rem; }
+  .axis time:nth-child(even) { display: none; }
 }
 @media print {
   :root { color-scheme: light; --ground: #fff; --line: #ddd; }
