@@ -211,7 +211,8 @@ def test_reading_is_not_destructive(endpoint, db):
     assert first["tombstones"] == second["tombstones"] and first["halts"] == second["halts"]
 
 
-@pytest.mark.parametrize("change", [{"duration": 1}, {"duration": 10**7}, {"run": "a b"}, {"reason": "two\nlines"}, {"reason": ""}, {"items": []}, {"pinner": "root/x"}])
+@pytest.mark.parametrize(
+    "change", [{"duration": 1}, {"duration": 10**7}, {"run": "a b"}, {"reason": "two\nlines"}, {"reason": ""}, {"items": []}, {"pinner": "root/x"}])
 def test_malformed_pin_is_invalid_and_pins_nothing(endpoint, db, change):
     endpoint.claim(db, "db/0")
     body = {"items": [{"application": db}], "run": "r1", "reason": "test", "duration": 60, **change}

@@ -33,10 +33,11 @@ class Units:
     def __init__(self, endpoint, application, directory):
         self.endpoint, self.application, self.directory = endpoint, application, directory
         self.running = []
+        self.duration = DURATION
 
     def start(self, unit, *command, keep=False):
         command = command or ("flock", "-n", "-F", str(self.directory / "leading"), "sh", "-c", f"echo {unit} $LEASE_TERM >> led; exec sleep 60")
-        argv = [sys.executable, str(HOLD), self.application, "--holder", unit, "--url", self.endpoint.url, "--duration", str(DURATION)]
+        argv = [sys.executable, str(HOLD), self.application, "--holder", unit, "--url", self.endpoint.url, "--duration", str(self.duration)]
         argv += ["--state-file", str(self.directory / ("state-" + unit.replace("/", "-")))] if keep else []
         env = dict(environment(), LEASE_ENDPOINT_TOKEN=self.endpoint.tokens["admin"])
         with open(self.directory / "said", "a", encoding="utf-8") as said:
@@ -85,13 +86,13 @@ def test_only_the_leader_runs_and_a_resignation_hands_on_at_once(units):
     units.leads("u/0 1")
     second = units.start("u/1")
     until(lambda: "u/1 waits" in units.said())
-    asked = time.monotonic()
     first.terminate()
-    assert first.wait(5) == 0
+    assert first.wait(10) == 0
     units.leads("u/1 2")
-    assert time.monotonic() - asked < DURATION
     second.terminate()
-    assert second.wait(5) == 0
+    assert second.wait(10) == 0
+    history = units.endpoint.call("GET", f"/v1/history?application={units.application}").body["history"]
+    assert [entry["verb"] for entry in history] == ["resign", "claim", "resign", "claim"]
     assert units.led() == ["u/0 1", "u/1 2"]
 
 
@@ -99,11 +100,12 @@ def test_command_dies_with_its_killed_hold(units):
     process = units.start("u/0")
     units.leads("u/0 1")
     process.kill()
-    until(units.free, 1.0)
+    until(units.free, DURATION)
 
 
 @pytest.mark.parametrize("hangs", ["endpoint", "hold"])
 def test_command_that_ignores_sigterm_is_ended_in_time_when_something_hangs(units, hangs):
+    units.duration = 4.0  # a busy box may be some tenths of a second late
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open('led', 'a').write('u/0 1\\n'); time.sleep(60)"
     process = units.start("u/0", "flock", "-n", "-F", str(units.directory / "leading"), sys.executable, "-c", stubborn)
     units.leads("u/0 1")
@@ -113,8 +115,8 @@ def test_command_that_ignores_sigterm_is_ended_in_time_when_something_hangs(unit
     os.kill(pid, signal.SIGSTOP)
     silent = time.monotonic()
     try:
-        until(units.free, DURATION + 1)
-        assert time.monotonic() - silent < DURATION
+        until(units.free, units.duration + 1)
+        assert time.monotonic() - silent < units.duration
     finally:
         os.kill(pid, signal.SIGCONT)
 
@@ -125,7 +127,7 @@ def test_pinned_unit_resumes_its_own_term_after_a_restart(units):
     units.start("u/1")
     units.endpoint.pin(units.application)
     first.terminate()
-    assert first.wait(5) == 0
+    assert first.wait(10) == 0
     assert "keeps the leadership" in units.said()
     until(lambda: units.endpoint.lease(units.application)["overdue"])
     units.start("u/0", keep=True)
@@ -152,7 +154,7 @@ def test_never_two_leaders_while_everything_is_killed(units):
         if done == 1:
             units.endpoint.restart()
         running[leader].kill()
-        running[leader].wait(5)
+        running[leader].wait(10)
         if done % 2:  # the others must find out by themselves; else it comes back before its lease has passed
             until(lambda seen=done: units.led()[seen + 1:], 15)
         running[leader] = units.start(leader)

@@ -14,6 +14,7 @@ import pytest
 from tests.contract.endpoint import Endpoint
 
 playwright = pytest.importorskip("playwright.sync_api")
+playwright.expect.set_options(timeout=20_000)
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 PICTURES = os.environ.get("PAGE_PICTURES")  # a directory: the tests leave pictures there for people to look at
 
@@ -105,9 +106,9 @@ def test_page_follows_a_pin_without_being_reloaded(endpoint, page):
     look(page, endpoint)
     playwright.expect(card(page, "live").locator(".badge")).to_have_count(0)
     endpoint.pin("live", "r1", who="ci")
-    playwright.expect(card(page, "live").locator(".badge")).to_have_text("pinned", timeout=3000)
+    playwright.expect(card(page, "live").locator(".badge")).to_have_text("pinned")
     endpoint.unpin("live", "r1", who="ci")
-    playwright.expect(card(page, "live").locator(".badge")).to_have_count(0, timeout=3000)
+    playwright.expect(card(page, "live").locator(".badge")).to_have_count(0)
     assert page.troubles == []
 
 
@@ -139,6 +140,6 @@ def test_names_are_shown_as_text_and_never_run(endpoint, page):
 def test_page_says_when_the_endpoint_is_gone_and_returns_by_itself(endpoint, page):
     look(page, endpoint)
     endpoint.kill()
-    playwright.expect(page.locator("#line")).to_contain_text("no answer", timeout=5000)
+    playwright.expect(page.locator("#line")).to_contain_text("no answer")
     endpoint.start()
-    playwright.expect(page.locator("#line")).to_have_text("live", timeout=8000)
+    playwright.expect(page.locator("#line")).to_have_text("live")

@@ -116,7 +116,8 @@ def lapse_due(moment: Moment) -> None:
         moment.book.put(Tombstone(pin.application, pin.pinner, moment.wall, pin.reason))
         if moment.book.halt(pin.application) is None:
             moment.book.put(Halt(pin.application, moment.wall, pin.reason, pin.pinner))
-        moment.say("endpoint", "lapse", pin.application, f"the pin of {pin.pinner} on {pin.application} reached its deadline unrenewed; {pin.application} is halted")
+        moment.say("endpoint", "lapse", pin.application,
+                   f"the pin of {pin.pinner} on {pin.application} reached its deadline unrenewed; {pin.application} is halted")
 
 
 def clear_halt(moment: Moment, caller: Caller, application: str, reason: str) -> bool:

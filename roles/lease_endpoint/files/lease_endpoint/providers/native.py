@@ -94,7 +94,8 @@ class Native:
 
     def _wait_for_handover(self, lease: Lease, now: float) -> None:
         if self.handing_over(lease, now):
-            raise Denied(f"{lease.application} comes to {lease.holder} when {lease.handover_from} has stopped, in {lease.handover_until - now:.0f} s at the latest",
+            left = lease.handover_until - now
+            raise Denied(f"{lease.application} comes to {lease.holder} when {lease.handover_from} has stopped, in {left:.0f} s at the latest",
                          holder=lease.holder, term=lease.term)
 
     @staticmethod
