@@ -1,7 +1,7 @@
 # Table of contents of the checkout. Two commands are enough: `make demo` and `make test`.
 # Every target does its own set-up; ARGS goes to pytest, to molecule or to the bench.
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup system lint sanity unit integration molecule e2e bench docs clean
+.PHONY: help demo test setup system lint sanity unit integration molecule e2e bench fuzz docs clean
 PYTEST := .venv/bin/python -m pytest -q
 
 help: ## this list
@@ -38,6 +38,9 @@ e2e: setup system ## a real fleet from bookworm to trixie and back (root)
 
 bench: setup ## the figures of the README, each beside a named rival
 	@.venv/bin/python -m tests.bench $(ARGS)
+
+fuzz: setup ## a million strange requests and markers against the watcher: ARGS="--requests 10000000 --markers 10000000"
+	@.venv/bin/python -m tests.fuzz --requests 1000000 --markers 1000000 $(ARGS)
 
 docs: setup ## lint and render the documentation of the plugins into build/docs
 	@tools/docs

@@ -18,11 +18,15 @@ from . import client, daemon, service, spool, states
 from .journal import Journal
 from .lock import Busy, Lock
 from .marker import Damaged, Marker
+from .record import sound
+from .telling import event_line, lines_of
 
 STATE_DIR = "/var/lib/series-upgrade"
 RUNTIME_DIR = "/run/series-upgrade"
 # How long a watcher that is being started may take to answer.
 START = 30.0
+# Events of the past that a status without a watcher tells, as many as one with a watcher.
+HISTORY = 20
 
 # verb: what it does, its options.
 VERBS = {
@@ -107,42 +111,14 @@ def _status(options: argparse.Namespace) -> int:
         if record is None:
             raise Refused("no upgrade was armed on this machine: there is no record in {0}".format(options.state_dir))
         found = {key: record[key] for key in ("state", "generation", "upgrade_id", "since", "reason", "phase", "grace_remaining")}
-        found.update(target_series=record["spec"]["target_series"], source_series=record["spec"]["source_series"], pid=None, last_health=[], history=[])
+        found.update(target_series=record["spec"]["target_series"], source_series=record["spec"]["source_series"], pid=None, last_health=[],
+                     history=Journal(options.state_dir).last(HISTORY))
     if options.json:
         _put(json.dumps(found, indent=1, sort_keys=True))
         return 0
     for line in lines_of(found, time.time()):
         _put(line)
     return 0
-
-
-def lines_of(status: Dict[str, Any], now: float) -> List[str]:
-    """A status as a person reads it."""
-    if status["state"] == states.INVALID:
-        return ["INVALID: {0}".format(status["reason"])]
-    lines = ["{0}  {1} -> {2}  ({3})".format(status["state"], status["source_series"], status["target_series"], status["upgrade_id"]),
-             "  for {0}{1}".format(_long(now - status["since"]), ", because: " + status["reason"] if status["reason"] else "")]
-    if status["pid"] is None:
-        lines.append("  NO WATCHER RUNS; this is what it has recorded last")
-    if status["state"] in (states.UPGRADING, states.ROLLING_BACK) and status["phase"]:
-        lines.append("  in phase {0}".format(status["phase"]))
-    if status["state"] in (states.WATCHING, states.HELD):
-        lines.append("  to be healthy for another {0} before it is committed".format(_long(status["grace_remaining"])))
-    lines += ["  [{0}] {1}: {2}{3}".format(check["class"], check["name"], check["msg"], "" if check["required"] else " (not required)")
-              for check in status["last_health"]]
-    lines += ["  " + _event_line(event) for event in status["history"][-5:]]
-    return lines
-
-
-def _long(seconds: float) -> str:
-    seconds = max(0, int(seconds))
-    return "{0} s".format(seconds) if seconds < 120 else "{0} min".format(seconds // 60) if seconds < 7200 else "{0} h".format(seconds // 3600)
-
-
-def _event_line(event: Dict[str, Any]) -> str:
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event["ts"]))
-    percent = "" if event.get("percent") is None else " {0:.0f} %".format(event["percent"])
-    return "{0}  {1} {2}{3}  {4}".format(when, event["state"], event["event"], percent, event["msg"]).rstrip()
 
 
 def _request(options: argparse.Namespace) -> int:
@@ -214,7 +190,7 @@ def _wait(options: argparse.Namespace) -> int:
 def _events(options: argparse.Namespace) -> int:
     if not options.follow:
         for event in Journal(options.state_dir).since(options.since)[1]:
-            _put(_event_line(event))
+            _put(event_line(event))
         return 0
     with _connected(options) as connection:
         connection.ask("subscribe", since=options.since)
@@ -222,7 +198,7 @@ def _events(options: argparse.Namespace) -> int:
             event = connection.read(timeout=86400)
             if event["event"] == "end":
                 return 0
-            _put("... some events were trimmed" if event["event"] == "gap" else _event_line(event))
+            _put("... some events were trimmed" if event["event"] == "gap" else event_line(event))
 
 
 def _connected(options: argparse.Namespace) -> client.Client:
@@ -242,7 +218,8 @@ def _shutdown(options: argparse.Namespace) -> int:
 
 def _record(options: argparse.Namespace) -> Optional[Dict[str, Any]]:
     try:
-        return Marker(options.state_dir).read()
+        record = Marker(options.state_dir).read()
+        return sound(record) if record is not None else None
     except Damaged as problem:
         raise Refused("INVALID: {0}".format(problem))
     except OSError as problem:
@@ -254,9 +231,9 @@ def _runtime_dir(options: argparse.Namespace) -> str:
         return options.runtime_dir
     try:
         record = Marker(options.state_dir).read()
+        return sound(record)["service"].get("runtime_dir", RUNTIME_DIR) if record else RUNTIME_DIR
     except (Damaged, OSError):
-        record = None
-    return record["service"]["runtime_dir"] if record else RUNTIME_DIR
+        return RUNTIME_DIR
 
 
 def _put(line: str) -> None:

@@ -6,23 +6,26 @@
 
 from __future__ import annotations
 
+import collections
+import errno
 import grp
 import os
 import pwd
 import selectors
 import socket
+import stat
 import struct
-from typing import Any, Callable, Dict, FrozenSet, List, Optional
+from typing import Any, Callable, Deque, Dict, FrozenSet, List, Optional
 
 from . import protocol, states
 from .journal import Journal
 from .requests import ALL_STATES, NAMED_WAITS
 
 CREDENTIALS = struct.Struct("3i")
-# A peer that listens slower than things happen gets a gap mark instead of our memory.
+# A peer that listens slower than things happen gets a gap mark instead of our memory, and one that asks faster than it listens waits.
 MAX_UNSENT = 256 * 1024
 MAX_PEERS = 64
-# Whoever has begun a line ends it within this many seconds.
+# Whoever has begun a line ends it within this many seconds; whoever is being let go fetches his last answer in as many.
 LINE_PATIENCE = 30.0
 
 Message = Dict[str, Any]
@@ -37,6 +40,10 @@ def listen(path: str, group: Optional[str]) -> socket.socket:
     directory = os.path.dirname(path)
     gid = grp.getgrnam(group).gr_gid if group else -1
     os.makedirs(directory, mode=0o700, exist_ok=True)
+    found = os.lstat(directory)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        # Whoever owns the directory could put a socket of his own in the place of ours.
+        raise OSError(errno.EPERM, "this is no directory of the watcher's own user", directory)
     os.chmod(directory, 0o700)
     if group:
         os.chown(directory, -1, gid)
@@ -69,19 +76,28 @@ def is_welcome(uid: int, gid: int, group: Optional[str]) -> bool:
 
 
 class Peer:
-    """One connection: its half line, what is not sent yet, what it listens to and waits for."""
+    """One connection: its half line, what was asked and not answered yet, what is not sent yet, what it listens to and waits for."""
 
-    def __init__(self, connection: socket.socket, welcome: bool) -> None:
+    def __init__(self, connection: socket.socket, uid: int, welcome: bool, now: float) -> None:
         self.connection = connection
+        self.uid = uid
         self.welcome = welcome
         self.lines = protocol.Lines()
-        self.line_begun: Optional[float] = None
+        # A stranger has begun by coming; others may stay and say nothing.
+        self.line_begun: Optional[float] = None if welcome else now
+        self.heard_at = now
+        self.asked: Deque[bytes] = collections.deque()
         self.unsent = b""
         self.closing = False
+        self.closing_since: Optional[float] = None
         self.cursor: Optional[int] = None
         self.wanted: Optional[FrozenSet[str]] = None
         self.wait_until = 0.0
         self.wait_request: Message = {}
+
+    @property
+    def is_idle(self) -> bool:
+        return self.wanted is None and self.cursor is None and not self.unsent
 
     def send(self, message: Message) -> None:
         self.unsent += protocol.encode(message)
@@ -111,14 +127,22 @@ class Conversations:
         except OSError:
             # The peer has gone already, or we have no descriptors left; in neither case may the loop end.
             return
-        if len(self._peers) >= MAX_PEERS:
-            connection.close()
-            return
         connection.setblocking(False)
         _pid, uid, gid = CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
-        peer = Peer(connection, is_welcome(uid, gid, self._group))
+        if len(self._peers) >= MAX_PEERS and not self._make_room(uid):
+            connection.close()
+            return
+        peer = Peer(connection, uid, is_welcome(uid, gid, self._group), self._now())
         self._peers.append(peer)
         self._selector.register(connection, selectors.EVENT_READ, lambda events: self._talk(peer, events))
+
+    def _make_room(self, uid: int) -> bool:
+        """Let somebody go for a newcomer: who has been silent longest; for root and our own user whoever is another's, if need be."""
+        masters = (0, os.geteuid())
+        others = [peer for peer in self._peers if peer.is_idle] or [peer for peer in self._peers if uid in masters and peer.uid not in masters]
+        if others:
+            self._drop(min(others, key=lambda peer: peer.heard_at))
+        return bool(others)
 
     def _talk(self, peer: Peer, events: int) -> None:
         if events & selectors.EVENT_READ:
@@ -142,9 +166,12 @@ class Conversations:
             peer.send(protocol.refusal(None, problem.kind, problem.msg))
             peer.closing = True
             return
-        peer.line_begun = None if data.endswith(b"\n") else (peer.line_begun or self._now())
-        for line in lines:
-            self._hear_line(peer, line)
+        peer.heard_at = self._now()
+        if data.endswith(b"\n"):
+            peer.line_begun = None
+        elif peer.line_begun is None or b"\n" in data:
+            peer.line_begun = peer.heard_at
+        peer.asked.extend(lines)
 
     def _hear_line(self, peer: Peer, line: bytes) -> None:
         if not peer.welcome:
@@ -178,6 +205,8 @@ class Conversations:
             wanted = frozenset([what] if isinstance(what, str) else what if isinstance(what, list) and all(isinstance(one, str) for one in what) else [""])
             if not wanted <= ALL_STATES:
                 raise protocol.ProtocolError("bad_request", "for is terminal, settled, drained, a state or a list of states")
+        if peer.wanted is not None:
+            peer.send(protocol.refusal(peer.wait_request, "timeout", "another wait of this connection has taken its place", state=self._watcher.state()))
         peer.wanted, peer.wait_request = wanted, request
         peer.wait_until = self._now() + float(request.get("timeout", 3600))
 
@@ -193,6 +222,8 @@ class Conversations:
             if peer.line_begun is not None and self._now() - peer.line_begun > LINE_PATIENCE:
                 peer.closing = True
             self._flush(peer)
+            if peer.closing_since is not None and self._now() - peer.closing_since > LINE_PATIENCE and peer in self._peers:
+                self._drop(peer)
 
     def _answer_wait(self, peer: Peer, status: Message) -> None:
         if status["state"] in peer.wanted or ("drained" in peer.wanted and status.get("drained")):
@@ -222,7 +253,7 @@ class Conversations:
 
     def _flush(self, peer: Peer) -> None:
         try:
-            while peer.unsent:
+            while self._answer(peer):
                 sent = peer.connection.send(peer.unsent)
                 peer.unsent = peer.unsent[sent:]
         except BlockingIOError:
@@ -233,9 +264,18 @@ class Conversations:
         if peer.closing and not peer.unsent:
             self._drop(peer)
             return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.unsent else 0)
+        if peer.closing and peer.closing_since is None:
+            peer.closing_since = self._now()
+        full = peer.closing or bool(peer.asked) or len(peer.unsent) > MAX_UNSENT
+        events = (0 if full else selectors.EVENT_READ) | (selectors.EVENT_WRITE if peer.unsent else 0)
         if self._selector.get_key(peer.connection).events != events:
             self._selector.modify(peer.connection, events, lambda events: self._talk(peer, events))
+
+    def _answer(self, peer: Peer) -> bool:
+        """Answer what was asked, as far as there is room for the answers; whether there is anything to send now."""
+        while peer.asked and not peer.closing and len(peer.unsent) <= MAX_UNSENT:
+            self._hear_line(peer, peer.asked.popleft())
+        return bool(peer.unsent)
 
     def _drop(self, peer: Peer) -> None:
         self._peers.remove(peer)

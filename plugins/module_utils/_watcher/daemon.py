@@ -20,7 +20,7 @@ from .journal import Journal
 from .lock import Busy, Lock
 from .machine import Machine
 from .marker import Damaged, Marker
-from .record import Book, NotDurable
+from .record import Book, NotDurable, sound
 from .watcher import Watcher
 from .work import Desk, Mailbox
 
@@ -60,6 +60,8 @@ def serve(options: Options) -> int:
     files.sweep(options.state_dir)
     try:
         record = marker.read()
+        if record is not None:
+            sound(record)
     except Damaged as problem:
         return Loop(options, signals, _Invalid(str(problem)), None, None).run()
     if record is None:

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from typing import Optional
+import stat
+from typing import Optional, Sequence
 
 TEMPORARY = ".tmp"
 
@@ -28,6 +30,30 @@ def replace(path: str, data: bytes, keep_as: Optional[str] = None, mode: int = 0
         _forget(temporary)
         raise
     sync_directory(os.path.dirname(path))
+
+
+def read(path: str, most: int, tail: bool = False, owners: Optional[Sequence[int]] = None) -> bytes:
+    """What is in a plain file of at most `most` bytes; of a longer one its end when tail is set. Raises OSError.
+
+    No link is followed and no pipe is waited for: whatever else stands there was not put there by us. owners: whose file it must be.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "this is no plain file", path)
+        if owners is not None and found.st_uid not in owners:
+            raise OSError(errno.EPERM, "this file belongs to somebody else", path)
+        if found.st_size > most and not tail:
+            raise OSError(errno.EFBIG, "this file has more than {0} bytes".format(most), path)
+        file.seek(max(0, found.st_size - most))
+        return file.read(most)
+
+
+def is_ours_alone(path: str) -> bool:
+    """Whether path is a real directory of our own (or root's), in which nobody else can put anything."""
+    found = os.lstat(path)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid in (0, os.geteuid()) and not found.st_mode & 0o022
 
 
 def _link_over(path: str, other: str) -> None:

@@ -19,6 +19,8 @@ from . import files
 NAME = "journal.jsonl"
 KEPT = 1000
 TRIM_BYTES = 2 * 1024 * 1024
+# More than we ever leave; of a file that somebody has blown up, only the end is read.
+READ_BYTES = 2 * TRIM_BYTES
 
 
 class Journal:
@@ -34,9 +36,9 @@ class Journal:
 
     def _load(self) -> None:
         try:
-            with open(self.path, "rb") as file:
-                data = file.read()
-        except FileNotFoundError:
+            data = files.read(self.path, READ_BYTES, tail=True)
+        except OSError:
+            # None yet, or one that cannot be read: it tells nothing, and it stops nothing.
             return
         for line in data.split(b"\n"):
             event = _event(line)
@@ -90,6 +92,7 @@ class Journal:
 def _event(line: bytes) -> Any:
     try:
         event = json.loads(line.decode("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) and isinstance(event.get("seq"), int) else None
+    whole = isinstance(event, dict) and type(event.get("seq")) is int and isinstance(event.get("event"), str) and isinstance(event.get("ts"), (int, float))
+    return event if whole else None

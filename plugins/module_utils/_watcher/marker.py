@@ -22,6 +22,8 @@ NAME = "marker.json"
 # Room for a few records; given back when the disk is full, because a rollback must be recordable then.
 RESERVE_NAME = "reserve"
 RESERVE_BYTES = 256 * 1024
+# A record has some kilobytes. Whatever is larger was not written here.
+MAX_BYTES = 16 * 1024 * 1024
 
 
 class Damaged(Exception):
@@ -109,11 +111,10 @@ class Marker:
 def load(path: str) -> Dict[str, Any]:
     """One record file, checked. Raises Damaged, or FileNotFoundError."""
     try:
-        with open(path, "rb") as file:
-            record = json.loads(file.read().decode("utf-8"))
+        record = json.loads(files.read(path, MAX_BYTES).decode("utf-8"))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise Damaged("{0} cannot be read: {1}".format(path, problem))
     if not isinstance(record, dict):
         raise Damaged("{0} holds no record".format(path))
@@ -121,6 +122,8 @@ def load(path: str) -> Dict[str, Any]:
         raise Damaged("{0} has the unknown schema {1!r}".format(path, record.get("schema")))
     if record.get("sha256") != checksum(record):
         raise Damaged("{0} does not match its checksum".format(path))
+    if isinstance(record.get("generation"), bool) or not isinstance(record.get("generation"), int):
+        raise Damaged("{0} does not tell its generation".format(path))
     return record
 
 

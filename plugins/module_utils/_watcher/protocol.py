@@ -59,7 +59,7 @@ def parse(line: bytes) -> Dict[str, Any]:
     """The object of a line, whatever is in it. Raises ProtocolError."""
     try:
         message = json.loads(line.decode("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ProtocolError("bad_request", "a message is one JSON object on one line")
     if not isinstance(message, dict):
         raise ProtocolError("bad_request", "a message is a JSON object")
@@ -69,13 +69,17 @@ def parse(line: bytes) -> Dict[str, Any]:
 def decode(line: bytes) -> Dict[str, Any]:
     """A request of the wire as a checked object. Raises ProtocolError."""
     request = parse(line)
+    # A null is a field that was left out.
+    request = {key: value for key, value in request.items() if value is not None}
     if request.get("v") != VERSION:
         raise ProtocolError("unsupported_version", "this watcher speaks version {0} of the protocol".format(VERSION))
     if request.get("do") not in VERBS:
         raise ProtocolError("unknown_verb", "the watcher knows these verbs: {0}".format(", ".join(VERBS)))
-    if request["do"] in CHANGING:
-        _check_text(request, "request_id", required=True)
+    _check_text(request, "request_id", required=request["do"] in CHANGING)
     _check_text(request, "reason")
+    if "reason" in request:
+        # It is shown on terminals later on.
+        request["reason"] = "".join(letter if letter.isprintable() else " " for letter in request["reason"]).strip() or "not told"
     _check_number(request, "if_generation")
     _check_number(request, "seconds")
     _check_number(request, "since")
@@ -91,6 +95,8 @@ def _check_text(request: Dict[str, Any], key: str, required: bool = False) -> No
         return
     if not isinstance(value, str) or not 0 < len(value) <= 1000:
         raise ProtocolError("bad_request", "{0} must be a text of 1 to 1000 characters".format(key))
+    if key == "request_id" and not value.isprintable():
+        raise ProtocolError("bad_request", "{0} must be a text of printable characters".format(key))
 
 
 def _check_number(request: Dict[str, Any], key: str) -> None:

@@ -6,13 +6,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from . import states
 from .clock import Clock
 from .journal import Journal
-from .marker import Marker, NotDurable
+from .marker import Damaged, Marker, NotDurable
+from .spec import SpecError, checked
 
+NOTHING = type(None)
+NUMBER = (int, float)
+SHAPE: Dict[str, Any] = {
+    "upgrade_id": str, "spec": dict, "service": dict, "state": str, "since": NUMBER, "armed_at": NUMBER, "boot_id": str, "reason": (str, NOTHING),
+    "phase": (str, NOTHING), "begun": list, "done": list, "irreversible": bool, "aborting": (str, NOTHING), "held_from": (str, NOTHING), "booted": bool,
+    "resumed": bool, "grace_remaining": NUMBER, "not_after_remaining": (int, float, NOTHING), "memory": dict, "requests": dict,
+}
 # Answers of this many changing requests are kept, so that a retry gets the same one.
 REQUESTS_KEPT = 50
 
@@ -42,6 +50,34 @@ def fresh(spec: Dict[str, Any], now: float, boot_id: str, service: Dict[str, Any
         "memory": {},            # what phases and steps remember: snapshot, acted_boot, ...
         "requests": {},
     }
+
+
+def sound(record: Dict[str, Any]) -> Dict[str, Any]:
+    """The record, when it is one that this program can go on from. Raises Damaged: its checksum is right, and it is not ours all the same."""
+    try:
+        for key, kinds in SHAPE.items():
+            if key not in record or not isinstance(record[key], kinds) or (isinstance(record[key], bool) and bool not in _tuple(kinds)):
+                raise Damaged("the record has no {0} that can be understood: {1!r}".format(key, record.get(key)))
+        if record["state"] not in states.ALL or record["held_from"] not in (None,) + tuple(states.ALL):
+            raise Damaged("the record is in the unknown state {0}".format(record["state"]))
+        for key in ("begun", "done"):
+            if not all(isinstance(name, str) for name in record[key]):
+                raise Damaged("the record has no {0} that can be understood: {1!r}".format(key, record[key]))
+        if not all(isinstance(given, dict) and isinstance(given.get("result"), str) for given in record["requests"].values()):
+            raise Damaged("the record has no requests that can be understood")
+        for key in ("since", "armed_at", "grace_remaining", "not_after_remaining"):
+            if record[key] is not None and not 0 <= record[key] <= 1e12:
+                raise Damaged("the record has no {0} that can be understood: {1!r}".format(key, record[key]))
+        spec = checked(record["spec"])
+    except SpecError as problem:
+        raise Damaged("the record has a spec that cannot be carried out: {0}".format(problem))
+    if spec != record["spec"] or spec["upgrade_id"] != record["upgrade_id"]:
+        raise Damaged("the record has a spec of another upgrade or program")
+    return record
+
+
+def _tuple(kinds: Any) -> Tuple[type, ...]:
+    return kinds if isinstance(kinds, tuple) else (kinds,)
 
 
 class Book:
@@ -87,4 +123,4 @@ class Book:
             self.tell("state", msg=self.record["reason"] or ("armed" if self.state == states.ARMED else "recorded before the watcher ended"))
 
 
-__all__ = ["Book", "NotDurable", "fresh"]
+__all__ = ["Book", "NotDurable", "fresh", "sound"]

@@ -13,7 +13,7 @@ from . import protocol, states
 from .protocol import ProtocolError, answer, refusal
 from .record import NotDurable
 from .states import (
-    ABORTED, ARMED, COMMITTED, COMMITTING, HELD, INVALID, REBOOTING, ROLLBACK_FAILED, ROLLBACK_REQUESTED, ROLLED_BACK, ROLLING_BACK, UPGRADING, WATCHING,
+    ABORTED, ARMED, COMMITTED, COMMITTING, HELD, INVALID, REBOOTING, ROLLBACK_FAILED, UPGRADING, WATCHING,
 )
 from .health import HEALTHY
 from .watcher import Watcher
@@ -213,5 +213,4 @@ VERBS: Dict[str, Callable[[Watcher, Message], Message]] = {
 
 # States a client may wait for; anything else in `for` is a mistake worth an answer.
 NAMED_WAITS = {"terminal": states.TERMINAL | {INVALID}, "settled": states.SETTLED}
-ALL_STATES = frozenset((ARMED, UPGRADING, REBOOTING, WATCHING, HELD, COMMITTING, COMMITTED, ABORTED, ROLLBACK_REQUESTED, ROLLING_BACK, ROLLED_BACK,
-                        ROLLBACK_FAILED, INVALID))
+ALL_STATES = states.ALL | {INVALID}

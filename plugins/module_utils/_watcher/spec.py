@@ -34,6 +34,7 @@ DEFAULTS: Dict[str, Any] = {
 METHOD_KEYS = ("debian", "ubuntu")
 NEEDED = ("upgrade_id", "run", "machine", "source_series", "target_series", "method")
 DRAIN_TIMEOUT = 300
+MOST_SECONDS = 1e9
 
 
 class SpecError(Exception):
@@ -55,6 +56,15 @@ def checked(spec: Dict[str, Any]) -> Dict[str, Any]:
         _number(whole, key, least, optional=key == "not_after")
     _choice(whole, "on_failure", ("rollback", "hold"))
     _choice(whole, "on_expiry", ("commit_if_healthy", "hold", "rollback"))
+    for key in ("command", "snapshot") + METHOD_KEYS:
+        if not isinstance(whole.get(key, {}), dict):
+            raise SpecError("{0} must be a dictionary, not {1!r}".format(key, whole[key]))
+    for key in ("upgrade", "rollback"):
+        _text(whole["command"], key, "the command")
+    for key in ("kind", "create", "revert", "drop"):
+        _text(whole["snapshot"], key, "the snapshot's")
+    _text(whole, "allowed_group", "the")
+    _text(whole, "series_file", "the")
     if not isinstance(whole["reboot"], bool):
         raise SpecError("reboot is true or false")
     whole["drain"] = [_drain(item) for item in _dicts(whole, "drain")]
@@ -74,8 +84,14 @@ def _number(whole: Dict[str, Any], key: str, least: float, optional: bool = Fals
     value = whole[key]
     if value is None and optional:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
+    # The other way round, what is no number at all would pass.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= MOST_SECONDS:
         raise SpecError("{0} must be a number of at least {1}, not {2!r}".format(key, least, value))
+
+
+def _text(whole: Dict[str, Any], key: str, about: str) -> None:
+    if whole.get(key) is not None and not isinstance(whole[key], str):
+        raise SpecError("{0} {1} must be a text, not {2!r}".format(about, key, whole[key]))
 
 
 def _choice(whole: Dict[str, Any], key: str, choices: Any) -> None:
@@ -109,7 +125,7 @@ def _check(item: Dict[str, Any], spec: Dict[str, Any]) -> Dict[str, Any]:
     name, kind = item.get("name"), item.get("kind")
     if not isinstance(name, str) or not name:
         raise SpecError("every check has a name")
-    if kind not in CHECK_NEEDS:
+    if not isinstance(kind, str) or kind not in CHECK_NEEDS:
         raise SpecError("check {0!r}: kind is one of {1}, not {2!r}".format(name, ", ".join(sorted(CHECK_NEEDS)), kind))
     unknown = sorted(set(item) - CHECK_KEYS)
     if unknown:
@@ -121,6 +137,8 @@ def _check(item: Dict[str, Any], spec: Dict[str, Any]) -> Dict[str, Any]:
                  **{key: value for key, value in item.items() if value is not None})
     for key, least in (("timeout", 0.05), ("interval", 0.05), ("allowed_misses", 0)):
         _number(whole, key, least)
+    for key in ("command", "unit", "host", "url"):
+        _text(whole, key, "check {0!r}:".format(name))
     if kind == "tcp" and (isinstance(whole["port"], bool) or not str(whole["port"]).isdigit() or not 0 < int(whole["port"]) < 65536):
         raise SpecError("check {0!r}: port must be a number from 1 to 65535".format(name))
     if not isinstance(whole["required"], bool):

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-import json
+import errno
+import hashlib
 import os
 import re
 from typing import Any, Dict, Iterator, Tuple
@@ -20,9 +21,22 @@ def leave(state_dir: str, request: Dict[str, Any]) -> str:
     """Put a changing request down for the next watcher. Durable when it returns the path. Raises OSError."""
     directory = os.path.join(state_dir, NAME)
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    path = os.path.join(directory, re.sub(r"[^A-Za-z0-9_.-]", "_", request["request_id"])[:100] + ".json")
+    _check(directory)
+    path = os.path.join(directory, _file_name(request["request_id"]) + ".json")
     files.replace(path, protocol.encode(request))
     return path
+
+
+def _file_name(request_id: str) -> str:
+    """No id leads out of the directory, and no two of them to the same file."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", request_id)[:100]
+    return name if name == request_id else name + "." + hashlib.sha256(request_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _check(directory: str) -> None:
+    # Whoever can put a file in here can ask for a rollback.
+    if not files.is_ours_alone(directory):
+        raise OSError(errno.EPERM, "others can write here, so no request in it is heard; make it a directory of mode 0700 of your own", directory)
 
 
 def waiting(state_dir: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
@@ -32,13 +46,22 @@ def waiting(state_dir: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
         paths = [os.path.join(directory, name) for name in os.listdir(directory) if name.endswith(".json")]
     except FileNotFoundError:
         return
-    for path in sorted(paths, key=lambda path: (os.path.getmtime(path), path)):
+    if paths:
+        _check(directory)
+    for path in sorted(paths, key=lambda path: (os.lstat(path).st_mtime, path)):
         try:
-            with open(path, "rb") as file:
-                request = protocol.decode(file.read(protocol.MAX_LINE))
+            request = protocol.decode(files.read(path, protocol.MAX_LINE, owners=(0, os.geteuid())))
             if request["do"] not in protocol.CHANGING:
                 raise protocol.ProtocolError("bad_request", "only a request that changes something can be left")
-        except (OSError, protocol.ProtocolError, json.JSONDecodeError):
-            os.replace(path, path + ".damaged")
+        except (OSError, protocol.ProtocolError):
+            _put_aside(path)
             continue
         yield path, request
+
+
+def _put_aside(path: str) -> None:
+    try:
+        os.replace(path, path + ".damaged")
+    except OSError:
+        # Something stands there as well. It is not heard, and the others are.
+        pass

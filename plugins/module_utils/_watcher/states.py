@@ -23,6 +23,8 @@ ROLLBACK_FAILED = "ROLLBACK_FAILED"
 # Not in the table: nobody comes here by a decision, and only a person leads out of it.
 INVALID = "INVALID"
 
+ALL = frozenset((ARMED, UPGRADING, REBOOTING, WATCHING, HELD, COMMITTING, COMMITTED, ABORTED, ROLLBACK_REQUESTED, ROLLING_BACK, ROLLED_BACK,
+                 ROLLBACK_FAILED))
 TERMINAL = frozenset((COMMITTED, ABORTED, ROLLED_BACK, ROLLBACK_FAILED))
 # Nothing goes on by itself from here; who waits for an end may stop waiting.
 SETTLED = TERMINAL | {HELD, INVALID}

@@ -174,3 +174,108 @@ def test_stale_socket_is_replaced_and_nobody_else_may_enter(house):
     peer.say(do="status")
     house.turn()
     assert peer.hear()[0]["ok"]
+
+
+def test_line_that_is_too_long_ends_the_connection_and_no_other(house):
+    long, other = Peer(house.path), Peer(house.path)
+    long.socket.setblocking(True)
+    long.socket.sendall(b'{"v":1,"do":"' + b"x" * protocol.MAX_LINE)
+    long.socket.setblocking(False)
+    other.say(do="status")
+    house.turn()
+    heard = long.hear()
+    assert (heard[0]["kind"], heard[-1]) == ("too_long", None)
+    assert other.hear()[0]["ok"]
+
+
+def test_peer_that_asks_and_never_listens_costs_a_bounded_memory_and_nobody_elses_time(house):
+    deaf, other = Peer(house.path), Peer(house.path)
+    asked = 0
+    try:
+        while asked < 200000:
+            asked += deaf.socket.send(protocol.encode({"do": "status"}) * 200)
+            house.turn(1)
+    except BlockingIOError:
+        pass
+    assert asked < 200000 * 50, "its requests are no longer fetched"
+    peer = [peer for peer in house.conversations._peers if peer.unsent][0]
+    assert len(peer.unsent) <= conversation.MAX_UNSENT + 8192
+    other.say(do="status")
+    house.turn()
+    assert other.hear()[0]["ok"]
+
+
+def test_every_request_is_answered_once_the_slow_peer_listens(house):
+    slow = Peer(house.path)
+    for number in range(3000):
+        try:
+            slow.socket.send(protocol.encode({"do": "hold", "request_id": str(number)}))
+        except BlockingIOError:
+            break
+        house.turn(1)
+    heard = []
+    for _turn in range(100):
+        heard += slow.hear()
+        house.turn(2)
+    assert [message["request_id"] for message in heard] == [str(number) for number in range(len(heard))]
+    assert len(heard) >= number
+
+
+def test_last_answer_that_is_never_fetched_does_not_hold_the_connection(house):
+    deaf = Peer(house.path)
+    deaf.socket.sendall(b"hello\n" * 2000 + b"x" * 10)
+    house.turn()
+    for peer in house.conversations._peers:
+        peer.unsent = b"x" * (1 << 20)
+        peer.closing = True
+    house.turn()
+    assert house.conversations._peers
+    house.at += conversation.LINE_PATIENCE + 1
+    house.turn()
+    assert not house.conversations._peers
+
+
+def test_who_has_been_silent_longest_makes_room_for_a_newcomer(house):
+    silent = [Peer(house.path) for _number in range(conversation.MAX_PEERS)]
+    house.turn(conversation.MAX_PEERS + 2)
+    house.at += 1
+    silent[0].say(do="status")
+    house.turn()
+    newcomer = Peer(house.path)
+    newcomer.say(do="status")
+    house.turn()
+    assert newcomer.hear()[0]["ok"]
+    assert silent[0].hear()[0]["ok"] and silent[1].hear() == [None]
+
+
+def test_second_wait_of_a_connection_takes_the_place_of_the_first_which_is_answered(house):
+    peer = Peer(house.path)
+    peer.say(do="wait", request_id="first")
+    peer.say(do="wait", request_id="second")
+    house.turn()
+    assert [(message["request_id"], message["kind"]) for message in peer.hear()] == [("first", "timeout")]
+
+
+@pytest.mark.parametrize("what", ["link", "of another user", "file"])
+def test_socket_directory_that_is_not_ours_is_not_used(house, monkeypatch, what):
+    directory = house.directory / "other"
+    if what == "link":
+        (house.directory / "theirs").mkdir()
+        directory.symlink_to(house.directory / "theirs")
+    elif what == "file":
+        directory.write_text("")
+    else:
+        directory.mkdir()
+        monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(OSError):
+        listen(str(directory / "control.sock"), None)
+
+
+def test_whatever_stands_in_the_place_of_the_socket_is_not_followed(house):
+    (house.directory / "theirs").write_text("theirs")
+    directory = house.directory / "other"
+    directory.mkdir()
+    (directory / "control.sock").symlink_to(house.directory / "theirs")
+    listen(str(directory / "control.sock"), None).close()
+    assert (house.directory / "theirs").read_text() == "theirs"
+    assert not (directory / "control.sock").is_symlink()

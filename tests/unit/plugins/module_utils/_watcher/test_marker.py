@@ -10,7 +10,7 @@ import json
 import os
 
 import pytest
-from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import files
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import files, marker as markers
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.marker import Damaged, Marker, NotDurable
 
 
@@ -160,3 +160,37 @@ def test_undone_arming_puts_back_what_was_there(marker):
     assert marker.read() == first
     marker.restore(None)
     assert marker.read() is None
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "too large", "deep"])
+def test_what_was_not_put_there_by_a_watcher_is_not_read_as_its_marker(marker, tmp_path, monkeypatch, what):
+    written = marker.write({"state": "ARMED"})
+    os.unlink(marker.path)
+    if what == "link":
+        (tmp_path / "whole").write_text(json.dumps(written))
+        os.symlink(tmp_path / "whole", marker.path)
+    elif what == "pipe":
+        os.mkfifo(marker.path)
+    elif what == "deep":
+        (tmp_path / "marker.json").write_bytes(b"[" * 100000)
+    else:
+        monkeypatch.setattr(markers, "MAX_BYTES", 100)
+        (tmp_path / "marker.json").write_text(json.dumps(written))
+    with pytest.raises(Damaged):
+        marker.read()
+
+
+@pytest.mark.parametrize("what", ["directory", "link", "file"])
+def test_whatever_stands_in_the_place_of_the_temporary_file_is_neither_followed_nor_overwritten(marker, tmp_path, what):
+    written = marker.write({"state": "ARMED"})
+    temporary, outside = tmp_path / ("marker.json.%d.tmp" % os.getpid()), tmp_path / "outside"
+    outside.write_text("theirs")
+    if what == "directory":
+        temporary.mkdir()
+    elif what == "link":
+        temporary.symlink_to(outside)
+    else:
+        os.link(outside, temporary)
+    with pytest.raises(NotDurable):
+        marker.write(dict(written, state="UPGRADING"))
+    assert (marker.read(), outside.read_text()) == (written, "theirs")

@@ -28,6 +28,10 @@ def line(**request):
     (line(v=1, do="extend", request_id="r", seconds=True), "bad_request"),
     (line(v=1, do="commit", request_id="r", force="yes"), "bad_request"),
     (line(v=1, do="subscribe", since="all"), "bad_request"),
+    (b"[" * 60000, "bad_request"),
+    (line(v=1, do="status", request_id=["r"]), "bad_request"),
+    (line(v=1, do="rollback", request_id="r\n"), "bad_request"),
+    (line(v=1, do="extend", request_id="r", seconds=float("nan")), "bad_request"),
 ])
 def test_what_is_no_request_is_refused_by_kind(wire, kind):
     with pytest.raises(protocol.ProtocolError) as refusal:
@@ -55,3 +59,11 @@ def test_line_without_an_end_is_not_collected_for_ever():
     with pytest.raises(protocol.ProtocolError, match="65536 bytes"):
         for _block in range(17):
             lines.feed(b"x" * 4096)
+
+
+def test_field_that_is_null_was_left_out():
+    assert protocol.decode(b'{"v":1,"do":"subscribe","since":null}') == {"v": 1, "do": "subscribe"}
+
+
+def test_reason_is_fit_to_be_shown_on_a_terminal():
+    assert protocol.decode(line(v=1, do="rollback", request_id="r", reason="slow\x1b[2J\nand \ud800 ill\n"))["reason"] == "slow [2J and   ill"

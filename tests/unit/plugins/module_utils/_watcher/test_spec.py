@@ -33,6 +33,13 @@ def test_defaults_are_filled_in_and_checking_twice_changes_nothing():
     ({"checks": [TCP, TCP]}, "names must differ"),
     ({"checks": [dict(TCP, name="series")]}, "names must differ"),
     ({"checks": "db"}, "list of dictionaries"),
+    ({"grace": float("nan")}, "grace must be a number"),
+    ({"grace": float("inf")}, "grace must be a number"),
+    ({"command": ["up"]}, "command must be a dictionary"),
+    ({"snapshot": "btrfs"}, "snapshot must be a dictionary"),
+    ({"snapshot": {"kind": 7}}, "the snapshot's kind must be a text"),
+    ({"checks": [dict(TCP, host=7)]}, "host must be a text"),
+    ({"checks": [dict(TCP, kind=[])]}, "kind is one of"),
     ({"drain": [{"command": "true"}]}, "names its unit"),
     ({"drain": [{"unit": "db/0", "comand": "true"}]}, "unknown keys: comand"),
 ])

@@ -1,0 +1,1 @@
+"""Requests and markers that nobody would send or write, by the million."""

@@ -1,0 +1,77 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""
+Requests and markers that nobody would send or write, against the watcher's rooms in this process.
+
+    python -m tests.fuzz [--requests N] [--markers N] [--seed S]
+
+The seed is printed first and tells the whole run; the first crash or wrong state ends it with exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import os
+import pathlib
+import random
+import sys
+import tempfile
+import time
+import typing as t
+
+from tests.fuzz.markers import Markers
+from tests.fuzz.talk import Talk
+
+# Lines in one go; in between the watcher's life goes on.
+BREATH = 8
+
+
+def requests(count: int, seed: int, directory: pathlib.Path) -> collections.Counter[str]:
+    """What count requests were answered with. Raises what goes wrong."""
+    talk = Talk(directory, random.Random(seed))
+    try:
+        for _breath in range(-(-count // BREATH)):
+            talk.live()
+            talk.say(BREATH)
+    finally:
+        talk.close()
+    return collections.Counter({**talk.answers, **talk.ends})
+
+
+def markers(count: int, seed: int, directory: pathlib.Path) -> collections.Counter[str]:
+    """What count markers were read as. Raises what goes wrong."""
+    subject = Markers(directory, random.Random(seed))
+    for _number in range(count):
+        subject.try_one()
+    return collections.Counter(subject.counts)
+
+
+SUBJECTS: dict[str, t.Callable[[int, int, pathlib.Path], collections.Counter[str]]] = {"requests": requests, "markers": markers}
+
+
+def main(arguments: t.Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="No crash and no wrong state, whatever is sent or lies there.")
+    parser.add_argument("--requests", type=int, default=1000000, metavar="N")
+    parser.add_argument("--markers", type=int, default=100000, metavar="N")
+    parser.add_argument("--seed", type=int, default=None, help="repeat a run (default: another one each time)")
+    options = parser.parse_args(arguments)
+    seed = int(time.time()) if options.seed is None else options.seed
+    print("seed %d" % seed, flush=True)
+    os.fsync = lambda fd: None  # type: ignore[assignment]  # what is tried here is the reading, not the disk
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"
+    for name, run in SUBJECTS.items():
+        count, began = getattr(options, name), time.monotonic()
+        if not count:
+            continue
+        with tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory) as directory:
+            counts = run(count, seed, pathlib.Path(directory))
+        seconds = time.monotonic() - began
+        print("%d %s in %.0f s (%.0f a second): %s" % (count, name, seconds, count / seconds, ", ".join(
+            "%d %s" % (number, word) for word, number in counts.most_common())), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

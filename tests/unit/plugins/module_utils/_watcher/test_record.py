@@ -1,0 +1,40 @@
+# Copyright (c) 2026, the leasehold.series_upgrade authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A record whose checksum is right and that is not ours all the same is INVALID, whoever has written it."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import record as records
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.marker import Damaged
+
+
+def test_record_of_every_state_on_the_way_is_sound(rig):
+    machine = rig()
+    machine.upgrade()
+    machine.ask("rollback")
+    machine.go_back()
+    assert records.sound(machine.record)["state"] == "ROLLED_BACK"
+
+
+@pytest.mark.parametrize("change, says", [
+    ({"state": "DREAMING"}, "unknown state DREAMING"),
+    ({"held_from": "nowhere"}, "unknown state"),
+    ({"spec": {}}, "spec that cannot be carried out"),
+    ({"upgrade_id": "another"}, "of another upgrade"),
+    ({"grace_remaining": float("nan")}, "no grace_remaining"),
+    ({"grace_remaining": True}, "no grace_remaining"),
+    ({"done": [1]}, "no done"),
+    ({"memory": None}, "no memory"),
+    ({"requests": {"r": 1}}, "no requests"),
+])
+def test_record_that_cannot_be_gone_on_from_is_invalid(rig, change, says):
+    with pytest.raises(Damaged, match=says):
+        records.sound(dict(rig().record, **change))
+
+
+def test_record_that_lacks_a_key_is_invalid(rig):
+    for key in records.SHAPE:
+        with pytest.raises(Damaged, match="no " + key):
+            records.sound({name: value for name, value in rig().record.items() if name != key})
