@@ -236,13 +236,3 @@ def test_unpin_leaves_the_pins_of_a_run_that_is_alive():
         for arguments in ([], variables(series_upgrade_orphans=True)):
             ran = run(stage, "unpin", *arguments)
             assert pins(stage) == ["operator/to-trixie"], ran.said
-
-
-def test_the_demo_goes_as_it_is_told_and_leaves_no_process():
-    with stage_of({}) as stage:
-        ran = run(stage, "demo", TMPDIR=str(stage.directory))
-        assert ran.code == 0, ran.said
-        for words in ("rolled back", "leadership changes while pinned: 0", "Status page:", "Report:"):
-            assert words in ran.said
-        # Its directory lies below that of the stage, so its processes would be found by either name.
-        assert processes_of(str(stage.directory / "lease-demo-")) == [] and not list(stage.directory.glob("lease-demo-*"))
