@@ -65,7 +65,9 @@ def main(stages):
     if unknown:
         sys.exit("no stage %s; there are: %s" % (", ".join(unknown), " ".join(STAGES)))
     if os.geteuid() and set(stages) & set(NEEDS_ROOT):
-        sys.exit("the real machines of %s need root. Say `sudo make test`, or run the others: make test ARGS="lint sanity unit integration\"" % " and ".join(NEEDS_ROOT))
+        need = " and ".join(stage for stage in stages if stage in NEEDS_ROOT)
+        rest = " ".join(stage for stage in STAGES if stage not in NEEDS_ROOT)
+        sys.exit("The real machines of %s need root: `sudo make test`. As yourself: `make test ARGS='%s'`." % (need, rest))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     RESULTS.mkdir(parents=True, exist_ok=True)
     for old in RESULTS.glob("*.xml"):
