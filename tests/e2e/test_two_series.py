@@ -21,6 +21,7 @@ def _unpinned(two_series):
 def test_without_pins_leadership_changes(two_series, unpinned):
     """So that the other tests' "no change" means something: their onlooker would see one."""
     done, seen = unpinned
+    assert done.returncode == 0, done.stdout
     assert set(two_series.series().values()) == {"trixie"}, done.stdout
     assert any(changes(seen.history(application)) for application in ("db", "cache"))
 
