@@ -15,6 +15,7 @@ author:
 description:
   - Looks at the series, the room on the disks, the packages and their sources, the way back, the record of the watcher and the path
     of its control socket, in one call. Changes nothing.
+  - With O(prove_snapshot) it takes a snapshot for a moment, reads it and drops it again, so that nothing is left.
   - Does not fail because of what it finds. The findings that forbid the upgrade are in RV(problems), one sentence each.
   - A machine in the middle of this same upgrade is only asked what still matters, so that a run can be resumed.
 options:
@@ -62,13 +63,16 @@ options:
       kind:
         description: The kind of snapshot.
         type: str
-        choices: [btrfs, command, none]
+        choices: [btrfs, command, lvm, none, zfs]
         default: none
       root:
-        description: For V(btrfs), the mount point of the subvolume.
+        description: For V(btrfs), V(lvm) and V(zfs), the mount point of the system.
         type: path
       min_free_mb:
-        description: For V(btrfs), the megabytes that a snapshot needs beside it.
+        description: For V(btrfs), V(zfs) and a thin pool of V(lvm), the megabytes that a snapshot needs beside it.
+        type: int
+      size_mb:
+        description: For V(lvm) on a thick volume, the megabytes of a snapshot, by default 4096. One that runs full is lost.
         type: int
       create:
         description: For V(command), the shell command that takes the snapshot named in the variable E(SERIES_UPGRADE_SNAPSHOT).
@@ -82,6 +86,13 @@ options:
       needs_reboot:
         description: For V(command), whether the machine has to reboot after O(snapshot.revert).
         type: bool
+  prove_snapshot:
+    description:
+      - Whether to prove that a snapshot can be made, mounted to be read and dropped, when an upgrade lies ahead and O(snapshot) seems to
+        be possible. What fails is a problem.
+      - Not done in check mode.
+    type: bool
+    default: false
   state_dir:
     description: Where the watcher keeps its marker, journal and logs.
     type: path
@@ -101,8 +112,8 @@ options:
     type: int
 attributes:
   check_mode:
-    description: Looks in the same way in check mode.
-    support: full
+    description: Looks in the same way in check mode, but proves no snapshot.
+    support: partial
   diff_mode:
     description: There is never a difference.
     support: none
@@ -241,15 +252,17 @@ OPTIONS = dict(
     snapshot=dict(
         type="dict",
         options=dict(
-            kind=dict(type="str", choices=["btrfs", "command", "none"], default="none"),
+            kind=dict(type="str", choices=["btrfs", "command", "lvm", "none", "zfs"], default="none"),
             root=dict(type="path"),
             min_free_mb=dict(type="int"),
+            size_mb=dict(type="int"),
             create=dict(type="str"),
             revert=dict(type="str"),
             drop=dict(type="str"),
             needs_reboot=dict(type="bool"),
         ),
     ),
+    prove_snapshot=dict(type="bool", default=False),
     state_dir=dict(type="path", default="/var/lib/series-upgrade"),
     runtime_dir=dict(type="path", default="/run/series-upgrade"),
     series_file=dict(type="path", default="/etc/os-release"),
@@ -278,7 +291,8 @@ def answer(seen, wanted):
 def main():
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     try:
-        module.exit_json(**answer(machine.look(module.params), module.params))
+        wanted = dict(module.params, prove_snapshot=module.params["prove_snapshot"] and not module.check_mode)
+        module.exit_json(**answer(machine.look(wanted), wanted))
     except StepFailed as problem:
         module.fail_json(msg=str(problem))
 

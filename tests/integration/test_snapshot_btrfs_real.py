@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the leasehold.series_upgrade authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Snapshots on a real btrfs on a loop device, as root. A reboot is an unmount and a mount of the default subvolume."""
+"""
+Snapshots on a real btrfs on a loop device, as root. A reboot is an unmount and a mount, of the default subvolume or of one by its path,
+as the kernel's command line says.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ import shutil
 import subprocess
 
 import pytest
-from ansible_collections.leasehold.series_upgrade.plugins.module_utils._snapshot import registry
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._snapshot import btrfs as btrfs_room
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._snapshot import proof, registry
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import programs
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.steps import StepFailed, run_step
+from tests.unit.plugins.module_utils._snapshot import contract
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mkfs.btrfs") is None, reason="needs root and btrfs-progs")
 
@@ -23,12 +28,18 @@ def do(*argv):
 
 
 class Disk:
-    """A btrfs of its own, its root subvolume mounted at `root` by being the default one."""
+    """A btrfs of its own with the system in the subvolume `system`, mounted at `root`. by_path: as with rootflags=subvol=system."""
 
-    def __init__(self, place):
-        self.image, self.root, self.top = place / "disk.img", place / "root", place / "top"
-        self.root.mkdir()
-        self.top.mkdir()
+    knows_its_end = True
+
+    def __init__(self, place, by_path=False):
+        self.image, self.root, self.top, self.proc = place / "disk.img", place / "root", place / "top", place / "proc"
+        self.state = self.root / "var" / "lib" / "series-upgrade"
+        self.by_path = by_path
+        for folder in (self.root, self.top, self.proc / "self"):
+            folder.mkdir(parents=True)
+        (self.proc / "self" / "mountinfo").symlink_to("/proc/self/mountinfo")
+        (self.proc / "cmdline").write_text("quiet{0}\n".format(" rootflags=noatime,subvol=system" if by_path else ""), encoding="ascii")
         with open(self.image, "wb") as file:
             file.truncate(600 * 1024 * 1024)
         do("mkfs.btrfs", "-q", str(self.image))
@@ -36,15 +47,23 @@ class Disk:
         try:
             do("mount", self.device, str(self.root))
             do("btrfs", "subvolume", "create", str(self.root / "system"))
-            do("btrfs", "subvolume", "set-default", str(self.root / "system"))
+            if not by_path:
+                do("btrfs", "subvolume", "set-default", str(self.root / "system"))
             self.reboot()
         except BaseException:
             self.close()
             raise
 
     def reboot(self):
-        do("umount", str(self.root))
-        do("mount", self.device, str(self.root))
+        do("umount", "--recursive", str(self.root))
+        do("mount", *(["-o", "subvol=system"] if self.by_path else []), self.device, str(self.root))
+
+    def kind(self, **more):
+        spec = dict({"kind": "btrfs", "root": str(self.root), "min_free_mb": 50}, **more)
+        return btrfs_room.Btrfs(spec, programs.run, proc=str(self.proc), fstab=str(self.proc / "fstab"))
+
+    def left(self):
+        return do("btrfs", "subvolume", "list", str(self.root)).count("\n"), sorted(str(path) for path in self.root.rglob("*"))
 
     def show_top(self):
         do("mount", "-o", "subvolid=5", self.device, str(self.top))
@@ -52,7 +71,7 @@ class Disk:
     def close(self):
         for point in (self.top, self.root):
             while os.path.ismount(point):
-                do("umount", str(point))
+                do("umount", "--recursive", str(point))
         do("losetup", "--detach", self.device)
 
 
@@ -66,17 +85,27 @@ def disk(tmp_path):
 @pytest.fixture
 def state(disk):
     """The watcher's directory on the machine, on bookworm."""
-    (disk.root / "etc").mkdir()
-    (disk.root / "etc" / "series").write_text("bookworm", encoding="ascii")
-    place = disk.root / "var" / "lib" / "series-upgrade"
-    (place / "log").mkdir(parents=True)
-    (place / "marker.json").write_text("generation 1", encoding="ascii")
-    (place / "lock").write_text("", encoding="ascii")
-    return place
+    contract.settle(disk)
+    return disk.state
+
+
+class TestBtrfsBootedByDefault(contract.Contract):
+    @pytest.fixture
+    def box(self, disk, state):
+        return disk
+
+
+class TestBtrfsBootedByPath(contract.Contract):
+    @pytest.fixture
+    def box(self, tmp_path):
+        made = Disk(tmp_path, by_path=True)
+        contract.settle(made)
+        yield made
+        made.close()
 
 
 def btrfs(disk, **more):
-    return registry.kind(dict({"kind": "btrfs", "root": str(disk.root), "min_free_mb": 50}, **more), programs.run)
+    return disk.kind(**more)
 
 
 def upgrade(disk, state):
@@ -97,7 +126,7 @@ def test_machine_comes_back_with_its_old_system_and_its_newest_record(disk, stat
     upgrade(disk, state)
 
     steps = snapshot.revert_steps(record, str(state))
-    assert [run_step(step) for step in steps] == [True, True, True]
+    assert [run_step(step) for step in steps] == [True, False, True, True, False]
     (state / "marker.json").write_text("generation 12", encoding="ascii")
     snapshot.carry(record, str(state))
     disk.reboot()
@@ -107,57 +136,10 @@ def test_machine_comes_back_with_its_old_system_and_its_newest_record(disk, stat
     assert (state / "log" / "upgrade.log").read_text(encoding="ascii") == "dpkg: error"
     assert (state / "log").stat().st_gid == 12
     assert not (state / "lock").exists()
-    assert [run_step(step) for step in btrfs(disk).revert_steps(record, str(state))] == [False, False, False]
+    assert [run_step(step) for step in btrfs(disk).revert_steps(record, str(state))] == [False] * 5
     if not top_is_mounted:
         disk.show_top()
-    assert (disk.top / "system" / "etc" / "series").read_text(encoding="ascii") == "trixie", "the failed system stays readable"
-
-
-def test_revert_goes_on_wherever_it_was_cut_off(disk, state):
-    snapshot = btrfs(disk)
-    record = snapshot.create("x")
-    upgrade(disk, state)
-    for begun in (1, 2, 3):
-        for step in btrfs(disk).revert_steps(record, str(state))[:begun]:
-            run_step(step)
-    disk.reboot()
-    assert (disk.root / "etc" / "series").read_text(encoding="ascii") == "bookworm"
-
-
-def test_machine_that_loses_power_before_the_last_step_is_still_the_upgraded_one(disk, state):
-    snapshot = btrfs(disk)
-    record = snapshot.create("x")
-    upgrade(disk, state)
-    for step in snapshot.revert_steps(record, str(state))[:2]:
-        run_step(step)
-    disk.reboot()
-    assert (disk.root / "etc" / "series").read_text(encoding="ascii") == "trixie"
-    assert (state / "marker.json").read_text(encoding="ascii") == "generation 9"
-
-
-def test_second_upgrade_after_a_rollback_is_rolled_back_as_well(disk, state):
-    for attempt in ("first", "second"):
-        snapshot = btrfs(disk)
-        assert snapshot.check() is None
-        record = snapshot.create(attempt)
-        upgrade(disk, state)
-        for step in snapshot.revert_steps(record, str(state)):
-            run_step(step)
-        disk.reboot()
-        assert (disk.root / "etc" / "series").read_text(encoding="ascii") == "bookworm"
-
-
-def test_dropping_keeps_what_runs_and_may_be_repeated(disk, state):
-    snapshot = btrfs(disk)
-    kept, dropped = snapshot.create("kept"), snapshot.create("dropped")
-    for step in snapshot.revert_steps(kept, str(state)):
-        run_step(step)
-    disk.reboot()
-    for record in (dropped, dropped, kept, kept):
-        btrfs(disk).drop(record)
-    disk.show_top()
-    assert sorted(path.name for path in disk.top.iterdir()) == ["series-upgrade-kept-root", "system"]
-    assert (disk.root / "etc" / "series").exists()
+    assert (disk.top / "series-upgrade-to-trixie-m1-x-failed" / "etc" / "series").read_text(encoding="ascii") == "trixie", "the failed system stays readable"
 
 
 def test_state_directory_of_its_own_file_system_is_not_carried(disk, state, tmp_path):
@@ -186,10 +168,98 @@ def test_what_cannot_be_taken_back_is_said_beforehand(disk, state, tmp_path):
     assert plain.check() == "/proc is proc and not btrfs. Choose another kind of snapshot, or none."
 
 
-def test_nested_subvolumes_are_named(disk, state):
+def test_nested_subvolumes_are_named_and_go_along_with_their_newest_content(disk, state):
     assert btrfs(disk).notes() == []
-    do("btrfs", "subvolume", "create", str(disk.root / "machines"))
-    assert btrfs(disk).notes() == ["The subvolume system/machines lies inside %s and is no part of its snapshot." % disk.root]
+    do("btrfs", "subvolume", "create", str(disk.root / "srv"))
+    do("btrfs", "subvolume", "create", str(disk.root / "srv" / "deeper"))
+    (disk.root / "srv" / "deeper" / "data").write_text("before", encoding="ascii")
+    assert btrfs(disk).notes()[0] == "The subvolume system/srv lies inside %s and is no part of its snapshot." % disk.root
+    record = btrfs(disk).create("x")
+    upgrade(disk, state)
+    (disk.root / "srv" / "deeper" / "data").write_text("after", encoding="ascii")
+    steps = btrfs(disk).revert_steps(record, str(state))
+    for step in steps[:-1]:
+        run_step(step)
+    disk.reboot()
+    assert [run_step(step) for step in btrfs(disk).revert_steps(record, str(state))] == [False] * 4 + [True], "a power cut came before the last step"
+    assert (disk.root / "etc" / "series").read_text(encoding="ascii") == "bookworm"
+    assert (disk.root / "srv" / "deeper" / "data").read_text(encoding="ascii") == "after"
+    btrfs(disk).drop(record)
+    assert (disk.root / "srv" / "deeper" / "data").read_text(encoding="ascii") == "after"
+
+
+def test_nested_subvolume_whose_place_is_taken_is_told_and_not_lost(disk, state):
+    do("btrfs", "subvolume", "create", str(disk.root / "srv"))
+    record = btrfs(disk).create("x")
+    steps = btrfs(disk).revert_steps(record, str(state))
+    for step in steps[:-1]:
+        run_step(step)
+    disk.reboot()
+    # The place that a snapshot keeps for it takes no files; somebody has to make another first.
+    (disk.root / "srv").rmdir()
+    (disk.root / "srv").mkdir()
+    (disk.root / "srv" / "new").write_text("", encoding="ascii")
+    with pytest.raises(StepFailed, match="cannot be moved to srv: Directory not empty"):
+        run_step(steps[-1])
+
+
+def test_subvolume_that_holds_a_part_of_the_system_is_refused(disk, state):
+    do("btrfs", "subvolume", "create", str(disk.root / "usr"))
+    assert btrfs(disk).check().startswith("%s/usr is a file system of its own, so a snapshot of %s would bring back half a system." % (disk.root, disk.root))
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+def test_boot_file_system_of_its_own_goes_back_with_the_root(tmp_path, by_path):
+    made = Disk(tmp_path, by_path)
+    try:
+        contract.settle(made)
+        (made.root / "boot").mkdir()
+        with open(tmp_path / "boot.img", "wb") as file:
+            file.truncate(16 * 1024 * 1024)
+        do("mkfs.ext4", "-q", str(tmp_path / "boot.img"))
+        do("mount", "-o", "loop", str(tmp_path / "boot.img"), str(made.root / "boot"))
+        (made.root / "boot" / "vmlinuz").write_text("bookworm", encoding="ascii")
+        record = made.kind().create("x")
+        contract.upgrade(made)
+        (made.root / "boot" / "vmlinuz").write_text("trixie", encoding="ascii")
+        (made.root / "boot" / "vmlinuz-new").write_text("trixie", encoding="ascii")
+        contract.revert(made, record)
+        assert (made.root / "boot" / "vmlinuz").read_text(encoding="ascii") == "bookworm"
+        assert not (made.root / "boot" / "vmlinuz-new").exists()
+        made.reboot()
+        assert contract.series(made) == "bookworm"
+        made.kind().drop(record)
+    finally:
+        made.close()
+
+
+def test_failed_system_is_beside_the_old_one_until_it_is_dropped(disk, state):
+    record = btrfs(disk).create("x")
+    upgrade(disk, state)
+    contract.revert(disk, record)
+    disk.reboot()
+    disk.show_top()
+    assert sorted(path.name for path in disk.top.iterdir()) == ["series-upgrade-x", "series-upgrade-x-failed", "system"]
+    assert (disk.top / "series-upgrade-x-failed" / "etc" / "series").read_text(encoding="ascii") == "trixie"
+    btrfs(disk).drop(record)
+    assert [path.name for path in disk.top.iterdir()] == ["system"]
+
+
+def test_record_of_an_older_watcher_is_reverted_by_the_default_subvolume(disk, state):
+    record = {key: value for key, value in btrfs(disk).create("x").items() if key not in ("path", "default")}
+    upgrade(disk, state)
+    contract.revert(disk, record)
+    disk.reboot()
+    assert contract.series(disk) == "bookworm"
+
+
+def test_proof_that_cannot_be_read_is_told_and_leaves_nothing(disk, state):
+    before = disk.left()
+    kind = btrfs(disk)
+    (disk.root / "etc").rename(disk.root / "elsewhere")
+    assert "A snapshot was tried and could not be read: there is no etc in it." in proof.prove(kind)
+    (disk.root / "elsewhere").rename(disk.root / "etc")
+    assert disk.left() == before
 
 
 def test_something_in_the_way_is_not_taken_for_the_snapshot(disk, state):

@@ -13,7 +13,7 @@ import fnmatch
 import os
 from typing import Any, List, Mapping, Optional
 
-from . import kept, os_release, sources
+from . import keepsakes, kept, os_release, sources
 from .._watcher.steps import Context, Phase, Step, StepFailed
 from .apt import Apt, removals
 from .said import said
@@ -38,13 +38,21 @@ class Debian:
 
     name = "debian"
 
-    def __init__(self, spec: Mapping[str, Any], apt: Optional[Apt] = None, quiet: Optional[Quiet] = None, etc: str = "/etc") -> None:
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        tools: Optional[Context] = None,
+        apt: Optional[Apt] = None,
+        quiet: Optional[Quiet] = None,
+        etc: str = "/etc",
+    ) -> None:
         options = spec.get("debian") or {}
         self._start = spec.get("source_series")
         self._target = spec["target_series"]
         self._series_file = spec.get("series_file") or "/etc/os-release"
         self._rules = options.get("sources") or {}
         self._protected = tuple(options.get("protect") or ()) + PROTECTED
+        self._tools = tools
         self._etc = etc
         self._apt = apt or Apt(float(options.get("lock_timeout") or 600))
         self._quiet = quiet or Quiet(options.get("restarts") or ("hold" if spec.get("reboot", True) else "allow"))
@@ -52,6 +60,7 @@ class Debian:
     @property
     def phases(self) -> List[Phase]:
         return [
+            Phase("backup", "Keep /etc and the lists of packages as they are", lambda context: keepsakes.backup(context, os.path.dirname(self._etc))),
             Phase("quiet", "Hold apt's timers and restarts of services", self._quiet.hold, undo=self._quiet.release),
             Phase("sources", "Point apt to {0}".format(self._target), self._move_sources, undo=self._restore_sources),
             Phase("update", "Fetch the package lists of {0}".format(self._target), self._update),
@@ -63,8 +72,8 @@ class Debian:
         ]
 
     def rollback_steps(self) -> List[Step]:
-        """None: packages do not go back. The snapshot does."""
-        return []
+        """Packages do not go back; the snapshot does. Here is only kept what the failed system has to say."""
+        return [keepsakes.diagnostics(self._tools, os.path.dirname(self._etc))] if self._tools is not None else []
 
     def thaw(self, context: Context) -> None:
         """Put timers and restarts back as they were, wherever the upgrade ended. Repeating it changes nothing."""

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """
-What a machine is like before its upgrade. Only looks: nothing here writes, locks or asks the network. Private room of the collection.
+What a machine is like before its upgrade. Only looks, and takes a snapshot for a moment when that is to be proved: nothing else here
+writes, locks or asks the network. Private room of the collection.
 
 What cannot be found out is kept as a sentence beside what could be (release_problem, marker_problem): it is not the same as "no".
 """
@@ -16,8 +17,8 @@ import sys
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import apt, kept, os_release, sources
-from .._snapshot import registry
-from .._watcher import marker, programs
+from .._snapshot import proof, registry
+from .._watcher import marker, programs, states
 from .._watcher.steps import Result, StepFailed
 from .said import said
 
@@ -62,6 +63,8 @@ def look(wanted: Mapping[str, Any], run: Run = programs.run, etc: str = "/etc", 
     record, marker_problem = _or_problem(lambda: record_in(wanted["state_dir"]), marker.Damaged)
     snapshot = registry.kind(wanted.get("snapshot"), run)
     problem = snapshot.check()
+    if problem is None and wanted.get("prove_snapshot") and _is_before(release, record, marker_problem, wanted["target"]):
+        problem = proof.prove(snapshot)
     packages = None
     if wanted["method"] == "debian":
         packages = _packages(release, wanted, run, etc)
@@ -77,6 +80,12 @@ def look(wanted: Mapping[str, Any], run: Run = programs.run, etc: str = "/etc", 
         snapshot_notes=[] if problem else snapshot.notes(),
         packages=packages,
     )
+
+
+def _is_before(release: Optional[os_release.Release], record: Optional[Dict[str, Any]], marker_problem: Optional[str], target: str) -> bool:
+    """Whether an upgrade lies ahead of this machine. In the middle of one, or after it, a snapshot more would only be in the way."""
+    under_way = marker_problem is not None or (record is not None and record.get("state") not in states.TERMINAL)
+    return release is not None and release.codename != target and not under_way
 
 
 def record_in(state_dir: str) -> Optional[Dict[str, Any]]:

@@ -17,7 +17,7 @@ from .debian import Debian
 
 METHODS = {
     "command": Command,
-    "debian": lambda spec, tools: Debian(spec),
+    "debian": Debian,
 }
 
 

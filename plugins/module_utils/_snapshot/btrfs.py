@@ -2,53 +2,32 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """
-Snapshots of a btrfs root, for machines that boot the file system's default subvolume. Private room of the collection.
+Snapshots of a btrfs root that is a subvolume, booted by its path or by being the default one. Private room of the collection.
 
-create: a read-only snapshot at the top of the file system. revert: a writable copy of it becomes the default subvolume and is
-booted. The failed root is left where it was, under its own name, so that its logs can be read afterwards.
+create: a read-only snapshot at the top of the file system. revert: a writable copy of it changes places with the root's subvolume, in
+one indivisible rename, and becomes the default one if the root was. So whatever boot loader, kernel command line and fstab go by, they
+find the old system. The failed root stays beside it and can be read; subvolumes that lay inside the root go along with its path.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
-import shutil
-import tempfile
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Tuple
 
-from .._watcher.steps import Record, Result, Step, StepFailed
+from . import places
+from .boot import Boot
+from .places import Run
+from .._watcher.steps import Record, Step, StepFailed
 
-Run = Callable[..., Result]
+# Loaded now: in the middle of an upgrade Python's own files may be gone.
+LIBC = ctypes.CDLL(None, use_errno=True)
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2
 
-# What a series upgrade writes beside the old blocks that the snapshot keeps: 1.3 to 1.7 GB were seen on small machines.
-LEAST_FREE_MB = 2048
-
-# Files of a live process; a copy would be taken for its own.
-NOT_CARRIED = ("lock", "*.sock", "*.tmp")
-# Lies in a carried state directory and names the snapshot whose revert has brought it there.
-CARRIED = "carried"
-
-
-class Mount(NamedTuple):
-    """One line of mountinfo. root: the path inside the file system that is mounted at point."""
-
-    point: str
-    root: str
-    kind: str
-    source: str
-    options: str
-
-
-def mounts(text: str) -> List[Mount]:
-    """The lines of /proc/self/mountinfo, with its octal escapes undone."""
-    found = []
-    for line in text.splitlines():
-        before, _dash, after = line.partition(" - ")
-        words, rest = before.split(), after.split()
-        if len(words) >= 5 and len(rest) >= 3:
-            found.append(Mount(_plain(words[4]), _plain(words[3]), rest[0], _plain(rest[1]), rest[2]))
-    return found
+TOP_ID = 5
 
 
 class Btrfs:
@@ -61,10 +40,11 @@ class Btrfs:
 
     def __init__(self, spec: Dict[str, Any], run: Run, proc: str = "/proc", fstab: str = "/etc/fstab") -> None:
         self._root = spec.get("root") or "/"
-        self._least = int(spec.get("min_free_mb") or LEAST_FREE_MB)
+        self._least = int(spec.get("min_free_mb") or places.LEAST_FREE_MB)
         self._run = run
         self._proc = proc
         self._fstab = fstab
+        self._boot = Boot(self._root)
 
     def check(self) -> Optional[str]:
         """Why this machine cannot be snapshotted and taken back, with the next step; None when it can. Changes nothing."""
@@ -73,29 +53,22 @@ class Btrfs:
             return "{0} is {1} and not btrfs. Choose another kind of snapshot, or none.".format(self._root, mount.kind if mount else "not mounted")
         if self._run(["btrfs", "--version"]).rc != 0:
             return "There is no btrfs program. Install btrfs-progs."
+        if not hasattr(LIBC, "renameat2"):
+            return "The C library here has no renameat2, so two subvolumes cannot change places. Choose another kind of snapshot."
         if self._top() is None and not os.path.exists(mount.source):
             return "The device {0} of {1} is not to be seen here, and the top of its file system is not mounted.".format(mount.source, self._root)
         try:
-            live, default = self._live(), self._default()
-        except StepFailed as problem:
-            return str(problem)
-        if live != default:
-            return "{0} is subvolume {1}, and the default one is {2}. Boot the default subvolume, or a rollback would boot something else.".format(
-                self._root, live, default
-            )
-        forced = self._forced()
-        if forced:
-            return "{0} names the root subvolume, so the default one is not booted. Take subvol= and subvolid= away from it.".format(forced)
-        free = self._free_mb()
-        if free < self._least:
-            return "{0} has {1} MB free, and a snapshot needs {2} MB beside it. Make room, or lower min_free_mb.".format(self._root, free, self._least)
-        return None
+            problem = self._boot_problem()
+        except StepFailed as failure:
+            return str(failure)
+        return problem or places.apart_problem(self._root) or places.room_problem(
+            self._root, places.free_mb(self._root), self._least + self._boot.size_mb())
 
     def notes(self) -> List[str]:
-        """What a revert will not bring back: subvolumes inside the root are no part of its snapshot."""
+        """What a person has to know of a revert: subvolumes inside the root are no part of its snapshot."""
         listed = self._run(["btrfs", "subvolume", "list", "-o", self._root])
         nested = re.findall(r"^ID \d+ .* path (.+)$", listed.out, re.MULTILINE) if listed.rc == 0 else []
-        return ["The subvolume {0} lies inside {1} and is no part of its snapshot.".format(path, self._root) for path in nested]
+        return ["The subvolume {0} lies inside {1} and is no part of its snapshot.".format(path, self._root) for path in nested] + self._boot.notes()
 
     def create(self, name: str) -> Record:
         """
@@ -106,12 +79,20 @@ class Btrfs:
         with self._toplevel() as top:
             path = os.path.join(top, folder)
             if not os.path.exists(path):
+                self._boot.save(folder)
                 self._btrfs("subvolume", "snapshot", "-r", self._root, path)
                 self._btrfs("filesystem", "sync", top)
             about = self._show(path)
             if "readonly" not in about.get("Flags", ""):
                 raise StepFailed("{0} is in the way: it is there, and it is no read-only snapshot.".format(path))
-            return {"kind": "btrfs", "name": folder, "uuid": about["UUID"], "subvolume": int(about["Subvolume ID"]), "failed": self._live()}
+            live = self._live()
+            return {"kind": "btrfs", "name": folder, "uuid": about["UUID"], "subvolume": int(about["Subvolume ID"]), "failed": live,
+                    "path": self._path(), "default": live == self._default()}
+
+    def readable(self, record: Record) -> ContextManager[Optional[str]]:
+        """The snapshot, mounted to be read meanwhile."""
+        mount = self._mount()
+        return places.mounted(self._run, mount.source if mount else "", "The snapshot", ["-t", "btrfs", "-o", "ro,subvol=/" + record["name"]])
 
     def revert_steps(self, record: Record, state_dir: str) -> List[Step]:
         """
@@ -119,17 +100,26 @@ class Btrfs:
         machine that runs from it.
         """
 
-        def step(name: str, describe: str, done: Callable[[], bool], do: Callable[[], None]) -> Step:
+        def step(name: str, describe: str, done: Callable[[], bool], do: Callable[[], None], proof: Callable[[], Optional[str]] = lambda: None) -> Step:
             def is_done() -> bool:
                 return self._is_back(record) or done()
 
-            return Step(name, describe, is_done, do, lambda: None if is_done() else "it was done, and is not to be seen")
+            def verify() -> Optional[str]:
+                return proof() if is_done() else "it was done, and is not to be seen"
+
+            return Step(name, describe, is_done, do, verify)
 
         return [
             step("writable", "Make a writable copy of the snapshot", lambda: self._copy(record) is not None, lambda: self._make_copy(record)),
+            step("boot", "Make the boot files fit it", lambda: self._with_copy(record, lambda copy: self._boot.is_restored(record["name"], copy)),
+                 lambda: self._with_copy(record, lambda copy: self._boot.restore(record["name"], copy)),
+                 lambda: self._with_copy(record, lambda copy: self._boot.problem(copy, record.get("path")))),
             step("carry", "Take the record and logs of the upgrade along", lambda: self._is_carried(record, state_dir),
                  lambda: self.carry(record, state_dir)),
-            step("default", "Make the copy what boots next", lambda: self._is_default(record), lambda: self._make_default(record)),
+            step("default", "Make the copy what boots next", lambda: self._is_next(record), lambda: self._make_next(record)),
+            # After the change of places, because a machine that boots in between is back already, and this goes on there.
+            Step("nested", "Move the subvolumes inside the root along", lambda: not self._left_behind(record), lambda: self._move_nested(record),
+                 lambda: None),
         ]
 
     def carry(self, record: Record, state_dir: str) -> None:
@@ -137,32 +127,21 @@ class Btrfs:
         Copy the state directory as it is now into the copy that boots next. Must come before "default": a machine that loses power
         in between would find the marker of the snapshot's time, and upgrade again. Once more just before the reboot does no harm.
         """
-        if not self._is_inside(state_dir) or self._is_back(record):
+        if not places.is_inside(self._root, state_dir) or self._is_back(record):
             return
         with self._toplevel() as top:
-            into = self._inside(top, record, state_dir)
-            fresh, old = into + ".fresh", into + ".old"
-            for path in (fresh, old):
-                shutil.rmtree(path, ignore_errors=True)
-            shutil.copytree(state_dir, fresh, symlinks=True, ignore=shutil.ignore_patterns(*NOT_CARRIED))
-            _same_owner(state_dir, fresh)
-            with open(os.path.join(fresh, CARRIED), "w", encoding="ascii") as file:
-                file.write(record["uuid"])
-            if os.path.lexists(into):
-                os.rename(into, old)
-            os.rename(fresh, into)
-            shutil.rmtree(old, ignore_errors=True)
+            places.carry(state_dir, places.place_of(state_dir, self._root, self._copy_path(top, record)), record["uuid"])
             self._btrfs("filesystem", "sync", top)
 
     def drop(self, record: Record) -> None:
-        """Delete the snapshot, and the copy made of it unless that is what runs or boots. Repeating it changes nothing."""
+        """Delete the snapshot, and what was made of it or of the failed root; never what runs or boots. Repeating it changes nothing."""
         with self._toplevel() as top:
-            copy = self._copy(record)
-            if copy is not None and copy not in (self._live(), self._default()):
-                self._btrfs("subvolume", "delete", self._copy_path(top, record))
-            path = os.path.join(top, record["name"])
-            if os.path.exists(path):
-                self._btrfs("subvolume", "delete", path)
+            # Asked anew for each: that something is live is never taken from a record.
+            for name in (record["name"] + "-root", record["name"] + "-failed", record["name"]):
+                path = os.path.join(top, name)
+                if os.path.exists(path) and int(self._show(path)["Subvolume ID"]) not in (self._live(), self._default()):
+                    self._btrfs("subvolume", "delete", path)
+        self._boot.drop(record["name"])
 
     # The parts of a revert, each with how it shows that it is done.
 
@@ -179,24 +158,64 @@ class Btrfs:
 
     def _make_copy(self, record: Record) -> None:
         with self._toplevel() as top:
-            self._btrfs("subvolume", "snapshot", os.path.join(top, record["name"]), self._copy_path(top, record))
+            self._btrfs("subvolume", "snapshot", os.path.join(top, record["name"]), os.path.join(top, record["name"] + "-root"))
             self._btrfs("filesystem", "sync", top)
+
+    def _with_copy(self, record: Record, ask: Callable[[str], Any]) -> Any:
+        with self._toplevel() as top:
+            answer = ask(self._copy_path(top, record))
+            self._btrfs("filesystem", "sync", top)
+            return answer
 
     def _is_carried(self, record: Record, state_dir: str) -> bool:
         """Whether a copy was made at all: its content ages with every word that the watcher writes."""
-        if not self._is_inside(state_dir):
+        if not places.is_inside(self._root, state_dir):
             return True
         with self._toplevel() as top:
-            sign = os.path.join(self._inside(top, record, state_dir), CARRIED)
-            return os.path.exists(sign) and _text(sign) == record["uuid"]
+            return places.carried(places.place_of(state_dir, self._root, self._copy_path(top, record))) == record["uuid"]
 
-    def _make_default(self, record: Record) -> None:
+    def _make_next(self, record: Record) -> None:
         with self._toplevel() as top:
-            self._btrfs("subvolume", "set-default", str(self._copy(record)), top)
+            copy, place = os.path.join(top, record["name"] + "-root"), self._place(top, record)
+            if place is not None and self._copy_path(top, record) != place:
+                _exchange(copy, place)
+                self._btrfs("filesystem", "sync", top)
+            if place is not None and os.path.exists(copy):
+                os.rename(copy, os.path.join(top, record["name"] + "-failed"))
+            if record.get("default", True):
+                self._btrfs("subvolume", "set-default", str(self._copy(record)), top)
             self._btrfs("filesystem", "sync", top)
 
-    def _is_default(self, record: Record) -> bool:
-        return self._copy(record) == self._default()
+    def _is_next(self, record: Record) -> bool:
+        with self._toplevel() as top:
+            place = self._place(top, record)
+            if place is not None and (self._copy_path(top, record) != place or os.path.exists(os.path.join(top, record["name"] + "-root"))):
+                return False
+        return not record.get("default", True) or self._copy(record) == self._default()
+
+    def _left_behind(self, record: Record) -> List[Tuple[str, str]]:
+        """Subvolumes that lie directly in the failed root, as (path in it, path from the top)."""
+        failed = record["name"] + "-failed"
+        with self._toplevel() as top:
+            if not os.path.exists(os.path.join(top, failed)):
+                return []
+            listed = self._btrfs("subvolume", "list", "-o", os.path.join(top, failed))
+        found = re.findall(r"^ID \d+ gen \d+ top level (\d+) path (.+)$", listed, re.MULTILINE)
+        return [(path[len(failed) + 1:], path) for parent, path in found if int(parent) == record["failed"] and path.startswith(failed + "/")]
+
+    def _move_nested(self, record: Record) -> None:
+        """In the old system only an empty folder stands where each lay. One that is in use there already is left, and told."""
+        with self._toplevel() as top:
+            for inner, path in self._left_behind(record):
+                target = os.path.join(self._copy_path(top, record), inner)
+                try:
+                    if os.path.lexists(target):
+                        os.rmdir(target)
+                    os.rename(os.path.join(top, path), target)
+                except OSError as problem:
+                    raise StepFailed("The subvolume {0} cannot be moved to {1}: {2}. Move it by hand, then roll back again.".format(
+                        path, inner, problem.strerror)) from problem
+            self._btrfs("filesystem", "sync", top)
 
     def _is_back(self, record: Record) -> bool:
         copy = self._copy(record)
@@ -214,49 +233,50 @@ class Btrfs:
         mount = self._mount()
         if mount is None:
             raise StepFailed("{0} is no mount point.".format(self._root))
-        point = tempfile.mkdtemp(prefix="series-upgrade-top-", dir="/run" if os.access("/run", os.W_OK) else None)
-        try:
-            done = self._run(["mount", "-t", "btrfs", "-o", "subvolid=5", mount.source, point])
-            if done.rc != 0:
-                raise StepFailed("The top of the file system on {0} cannot be mounted: {1}".format(mount.source, done.err.strip()))
-            try:
-                yield point
-            finally:
-                self._run(["umount", point])
-        finally:
-            os.rmdir(point)
+        with places.mounted(self._run, mount.source, "The top of the file system on " + mount.source, ["-t", "btrfs", "-o", "subvolid=5"]) as point:
+            yield point
 
     def _top(self) -> Optional[str]:
         mount = self._mount()
-        for other in self._mounts():
+        for other in places.mounted_now(self._proc):
             writable = "ro" not in other.options.split(",")
             if mount is not None and other.kind == "btrfs" and other.source == mount.source and other.root == "/" and other.point != self._root and writable:
                 return other.point
         return None
 
-    def _mounts(self) -> List[Mount]:
-        with open(os.path.join(self._proc, "self", "mountinfo"), encoding="utf-8", errors="surrogateescape") as file:
-            return mounts(file.read())
+    def _mount(self) -> Optional[places.Mount]:
+        return places.mount_at(self._proc, self._root)
 
-    def _mount(self) -> Optional[Mount]:
-        # The last one mounted at a point hides those before.
-        return next((mount for mount in reversed(self._mounts()) if mount.point == self._root), None)
+    def _boot_problem(self) -> Optional[str]:
+        """Why the next boot would not take the root's subvolume, or could not be led to another. Raises StepFailed."""
+        live, path = self._live(), self._path()
+        if path is None:
+            return "{0} is the top of its file system, where no other root can take its place. Move the system into a subvolume.".format(self._root)
+        line = places.command_line(self._proc)
+        forced = [("The kernel's command line", options) for options in re.findall(r"(?:^|\s)rootflags=(\S+)", line)]
+        by_path = any("subvol=" in options for _where, options in forced)
+        for where, options in forced + self._in_fstab():
+            if "subvolid=" in options:
+                return "{0} names the root subvolume by its number. Name it by its path (subvol={1}), or not at all.".format(where, path)
+            named = re.search(r"(?:^|,)subvol=([^,]+)", options)
+            if named and named.group(1).strip("/") != path:
+                return "{0} names the subvolume {1}, and {2} is {3}. Reboot, or put it right.".format(where, named.group(1), self._root, path)
+        if not by_path and live != self._default():
+            return "{0} is subvolume {1}, and the default one is {2}. Boot the default subvolume, or a rollback would boot something else.".format(
+                self._root, live, self._default())
+        return self._boot.problem(subvolume=path)
 
-    def _forced(self) -> Optional[str]:
-        """Where a subvolume is forced on the root: the kernel's command line or fstab. None when nothing does."""
-        with open(os.path.join(self._proc, "cmdline"), encoding="utf-8", errors="replace") as file:
-            if re.search(r"(?:^|\s)rootflags=\S*subvol", file.read()):
-                return "The kernel's command line"
-        if os.path.exists(self._fstab):
-            with open(self._fstab, encoding="utf-8", errors="replace") as file:
-                for words in (line.split("#")[0].split() for line in file):
-                    if len(words) >= 4 and words[1] == self._root and "subvol" in words[3]:
-                        return self._fstab
-        return None
+    def _in_fstab(self) -> List[Tuple[str, str]]:
+        if not os.path.exists(self._fstab):
+            return []
+        with open(self._fstab, encoding="utf-8", errors="replace") as file:
+            lines = [line.split("#")[0].split() for line in file]
+        return [(self._fstab, words[3]) for words in lines if len(words) >= 4 and words[1] == self._root]
 
-    def _free_mb(self) -> int:
-        found = os.statvfs(self._root)
-        return found.f_bavail * found.f_frsize // (1024 * 1024)
+    def _path(self) -> Optional[str]:
+        """Where the root's subvolume lies, from the top of the file system; None for the top itself."""
+        mount = self._mount()
+        return mount.root.strip("/") or None if mount else None
 
     def _live(self) -> int:
         return int(self._show(self._root)["Subvolume ID"])
@@ -271,7 +291,7 @@ class Btrfs:
     def _show(self, path: str) -> Dict[str, str]:
         """`btrfs subvolume show` as a dict. The top of a file system says less; its id is always 5."""
         shown = dict(re.findall(r"^\s+([A-Z][A-Za-z ]*?):\s+(\S.*?)\s*$", self._btrfs("subvolume", "show", path), re.MULTILINE))
-        shown.setdefault("Subvolume ID", "5")
+        shown.setdefault("Subvolume ID", str(TOP_ID))
         return shown
 
     def _btrfs(self, *words: str) -> str:
@@ -280,34 +300,20 @@ class Btrfs:
             raise StepFailed("btrfs {0} failed: {1}".format(" ".join(words[:2]), (done.err.strip() or done.out.strip()).replace("\n", "; ")))
         return done.out
 
-    def _is_inside(self, path: str) -> bool:
-        """Whether path lies on the root's own subvolume, which the snapshot holds, and not on one mounted below it."""
-        return os.path.isdir(path) and os.stat(path).st_dev == os.stat(self._root).st_dev
-
-    def _inside(self, top: str, record: Record, state_dir: str) -> str:
-        """Where the state directory lies in the copy."""
-        return os.path.join(self._copy_path(top, record), os.path.relpath(os.path.realpath(state_dir), self._root))
-
     @staticmethod
-    def _copy_path(top: str, record: Record) -> str:
+    def _place(top: str, record: Record) -> Optional[str]:
+        """The path that the machine boots; None in the record of an older watcher, which knows the default subvolume only."""
+        return os.path.join(top, record["path"]) if record.get("path") else None
+
+    def _copy_path(self, top: str, record: Record) -> str:
+        """Where the writable copy is, or will be made. Before the change of places it has a name of its own."""
+        place = self._place(top, record)
+        if place is not None and os.path.exists(place) and self._show(place).get("Parent UUID") == record["uuid"]:
+            return place
         return os.path.join(top, record["name"] + "-root")
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)
-
-
-def _text(path: str) -> str:
-    with open(path, encoding="ascii", errors="replace") as file:
-        return file.read()
-
-
-def _same_owner(source: str, copy: str) -> None:
-    """copytree keeps modes and times and not owners."""
-    for folder, folders, names in os.walk(source):
-        relative = os.path.relpath(folder, source)
-        for name in [os.curdir] + folders + names:
-            twin = os.path.join(copy, relative, name)
-            if os.path.lexists(twin):
-                found = os.lstat(os.path.join(folder, name))
-                os.chown(twin, found.st_uid, found.st_gid, follow_symlinks=False)
+def _exchange(one: str, other: str) -> None:
+    """Let two directory entries change places: no moment, and no power cut, sees either of them missing. Raises StepFailed."""
+    if LIBC.renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) != 0:
+        raise StepFailed("{0} and {1} cannot change places: {2}".format(one, other, os.strerror(ctypes.get_errno())))

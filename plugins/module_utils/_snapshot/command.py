@@ -9,7 +9,8 @@ Each may be run again after a crash, so it has to be repeatable. They find the n
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional
+import contextlib
+from typing import Any, Callable, ContextManager, Dict, List, Optional
 
 from .._watcher.steps import Record, Result, Step, StepFailed
 
@@ -43,6 +44,10 @@ class Command:
         """Returns when the command `create` has ended well. Raises StepFailed."""
         self._do("create", name)
         return {"kind": "command", "name": name}
+
+    def readable(self, record: Record) -> ContextManager[Optional[str]]:
+        """Nothing of it can be looked at from here."""
+        return contextlib.nullcontext()
 
     def revert_steps(self, record: Record, state_dir: str) -> List[Step]:
         """The one command. Whether the system is really back is seen by the watcher, not told by an exit status."""

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional
+import contextlib
+from typing import Any, Callable, ContextManager, Dict, List, Optional
 
 from .._watcher.steps import Record, Result, Step
 
@@ -27,6 +28,10 @@ class Nothing:
 
     def create(self, name: str) -> Record:
         return {"kind": "none", "name": name}
+
+    def readable(self, record: Record) -> ContextManager[Optional[str]]:
+        """Nothing of it can be looked at from here."""
+        return contextlib.nullcontext()
 
     def revert_steps(self, record: Record, state_dir: str) -> List[Step]:
         return []

@@ -4,7 +4,8 @@
 """
 The kinds of snapshot. One is one file here and one line below: modules carry only what is imported by name.
 
-A kind offers check, notes, create, revert_steps, carry, drop, needs_reboot and can_revert. Private room of the collection.
+A kind offers check, notes, create, readable, revert_steps, carry, drop, needs_reboot and can_revert;
+tests/unit/plugins/module_utils/_snapshot/contract.py says what each has to keep. Private room of the collection.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from typing import Any, Callable, Dict, Optional, Union
 from .._watcher.steps import Result, StepFailed
 from .btrfs import Btrfs
 from .command import Command
+from .lvm import Lvm
 from .none import Nothing
+from .zfs import Zfs
 
-Snapshot = Union[Btrfs, Command, Nothing]
+Snapshot = Union[Btrfs, Command, Lvm, Nothing, Zfs]
 
 KINDS: Dict[str, Callable[..., Snapshot]] = {
     "btrfs": Btrfs,
     "command": Command,
+    "lvm": Lvm,
     "none": Nothing,
+    "zfs": Zfs,
 }
 
 

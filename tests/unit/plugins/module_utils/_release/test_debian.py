@@ -53,8 +53,9 @@ def whole_upgrade(context, etc, method):
 
 def test_phases_follow_the_release_notes_and_nothing_before_the_packages_is_irreversible(made):
     phases = made().phases
-    assert [item.name for item in phases] == ["quiet", "sources", "update", "download", "upgrade", "full-upgrade", "release", "prove"]
-    assert [item.irreversible for item in phases] == [False] * 4 + [True] * 4
+    assert [item.name for item in phases] == [
+        "backup", "quiet", "sources", "update", "download", "upgrade", "full-upgrade", "release", "prove"]
+    assert [item.irreversible for item in phases] == [False] * 5 + [True] * 4
 
 
 def test_whole_upgrade_runs_in_two_steps_and_leaves_no_trace_of_its_quiet(made, context, etc, tmp_path):
@@ -80,7 +81,7 @@ def test_every_phase_may_run_twice(made, context, etc):
 def test_aborting_puts_sources_and_policy_back_byte_for_byte(made, context, etc, tmp_path):
     before = {path: path.read_bytes() for path in (etc / "apt").rglob("*") if path.is_file()}
     method = made()
-    for item in method.phases[:2]:
+    for item in method.phases[:3]:
         item.run(context)
     for _twice in range(2):
         for item in reversed(method.phases):

@@ -90,5 +90,23 @@ def test_damaged_marker_is_a_problem_and_not_absent(wanted, etc, text):
 
 
 def test_unknown_kind_of_snapshot_is_refused(wanted, etc):
-    with pytest.raises(StepFailed, match="no snapshot of kind 'zfs'; there are btrfs, command, none"):
-        machine.look(dict(wanted, snapshot={"kind": "zfs"}), answers(), str(etc))
+    with pytest.raises(StepFailed, match="no snapshot of kind 'rsync'; there are btrfs, command, lvm, none, zfs"):
+        machine.look(dict(wanted, snapshot={"kind": "rsync"}), answers(), str(etc))
+
+
+@pytest.mark.parametrize(("series", "state", "asked", "proved"), [
+    ("bookworm", None, True, True),
+    ("bookworm", "COMMITTED", True, True),
+    ("bookworm", None, False, False),
+    ("bookworm", "UPGRADING", True, False),
+    ("trixie", None, True, False),
+])
+def test_snapshot_is_proved_only_when_an_upgrade_lies_ahead(wanted, etc, tmp_path, series, state, asked, proved):
+    (etc / "os-release").write_text("ID=debian\nVERSION_CODENAME=%s\n" % series, encoding="ascii")
+    if state:
+        (tmp_path / "state").mkdir()
+        marker.Marker(wanted["state_dir"]).write({"state": state, "spec": {"target_series": "trixie"}})
+    spec = {"kind": "command", "create": "touch %s/created" % tmp_path, "revert": "true", "drop": "exit 7"}
+    seen = machine.look(dict(wanted, method="command", snapshot=spec, prove_snapshot=asked), etc=str(etc))
+    assert (tmp_path / "created").exists() == proved
+    assert ("could not be dropped" in (seen.snapshot_problem or "")) == proved

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.leasehold.series_upgrade.plugins.module_utils._snapshot import btrfs, registry
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._snapshot import btrfs, places, proof, registry
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import programs
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.steps import StepFailed, run_step
 
 MOUNTS = """\
-22 1 0:20 / / rw,relatime - btrfs /dev/vda2 rw,space_cache=v2,subvolid=256,subvol=/system
+22 1 0:20 /system / rw,relatime - btrfs /dev/vda2 rw,space_cache=v2,subvolid=256,subvol=/system
 30 22 0:21 / /proc rw - proc proc rw
 31 22 0:20 / /.btrfs rw - btrfs /dev/vda2 rw,subvolid=5,subvol=/
 32 22 0:20 /@data /srv/with\\040blank rw - btrfs /dev/vda2 rw,subvolid=257,subvol=/@data
@@ -33,8 +34,8 @@ def machine(tmp_path, context):
 
 
 def test_mounts_are_read_with_their_escapes_undone():
-    found = btrfs.mounts(MOUNTS)
-    assert found[0] == ("/", "/", "btrfs", "/dev/vda2", "rw,space_cache=v2,subvolid=256,subvol=/system")
+    found = places.mounts(MOUNTS)
+    assert found[0] == ("/", "/system", "btrfs", "/dev/vda2", "rw,space_cache=v2,subvolid=256,subvol=/system")
     assert found[3].point == "/srv/with blank"
 
 
@@ -46,12 +47,19 @@ def test_machine_that_cannot_be_taken_back_is_told_why(machine, context, tmp_pat
     assert "is ext4 and not btrfs" in machine("22 1 8:1 / / rw - ext4 /dev/vda1 rw\n").check()
     assert "Make room, or lower min_free_mb." in machine(min_free_mb=10 ** 9).check()
     (tmp_path / "cmdline").write_text("root=/dev/vda2 rootflags=subvol=@rootfs quiet\n", encoding="ascii")
-    assert "The kernel's command line names the root subvolume" in machine().check()
+    assert "The kernel's command line names the subvolume @rootfs, and / is system. Reboot, or put it right." == machine().check()
+    (tmp_path / "cmdline").write_text("root=/dev/vda2 rootflags=noatime,subvolid=256 quiet\n", encoding="ascii")
+    assert "The kernel's command line names the root subvolume by its number. Name it by its path (subvol=system)" in machine().check()
     (tmp_path / "cmdline").write_text("quiet\n", encoding="ascii")
     (tmp_path / "fstab").write_text("/dev/vda2 / btrfs defaults,subvol=@ 0 0\n", encoding="ascii")
-    assert "fstab names the root subvolume" in machine().check()
+    assert "fstab names the subvolume @, and / is system" in machine().check()
+    (tmp_path / "fstab").write_text("/dev/vda2 / btrfs defaults,subvol=/system 0 0\n", encoding="ascii")
+    assert machine().check() is None
+    assert "/ is the top of its file system" in machine(MOUNTS.replace("/system / rw", "/ / rw")).check()
     context.answers[0] = ("get-default", 0, "ID 5 (FS_TREE)\n")
     assert "/ is subvolume 256, and the default one is 5." in machine().check()
+    (tmp_path / "cmdline").write_text("rootflags=subvol=/system\n", encoding="ascii")
+    assert machine().check() is None, "booted by its path, whatever the default one is"
     context.answers.insert(0, ("--version", 127, "not found"))
     assert machine().check() == "There is no btrfs program. Install btrfs-progs."
 
@@ -102,6 +110,41 @@ def test_no_snapshot_brings_nothing_back_and_says_so(spec, context):
     kind.drop(record)
 
 
+def test_directory_that_a_snapshot_would_leave_out_is_named(tmp_path):
+    for folder in ("root/etc", "root/usr", "root/var/lib"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert places.apart_problem(str(tmp_path / "root")) is None
+    (tmp_path / "root" / "lib").mkdir()
+    (tmp_path / "root" / "lib" / "modules").symlink_to("/proc")
+    assert places.apart_problem(str(tmp_path / "root")) == (
+        "{0}/lib/modules is a file system of its own, so a snapshot of {0} would bring back half a system. "
+        "Take a snapshot of kind command that holds all of it.".format(tmp_path / "root"))
+    (tmp_path / "root" / "var" / "lib" / "dpkg").symlink_to("/proc")
+    assert "/var/lib/dpkg are file systems of their own" in places.apart_problem(str(tmp_path / "root"))
+
+
+@pytest.mark.parametrize(("spec", "told"), [
+    ({"create": "exit 3"}, "could not be made: The snapshot command create ended with exit status 3"),
+    ({"create": "true", "drop": "echo busy; exit 1"}, "could not be dropped: The snapshot command drop ended with exit status 1: busy."),
+])
+def test_proof_that_fails_says_at_what(spec, told):
+    assert told in proof.prove(registry.kind(dict(spec, kind="command", revert="true"), programs.run))
+
+
+def test_snapshot_that_cannot_be_read_is_dropped_all_the_same():
+    dropped = []
+
+    class Unreadable(registry.Nothing):
+        def readable(self, record):
+            raise StepFailed("bad superblock")
+
+        def drop(self, record):
+            dropped.append(record["name"])
+
+    assert "could not be read: bad superblock." in proof.prove(Unreadable())
+    assert dropped == ["proof"]
+
+
 def test_unknown_kind_is_refused(context):
-    with pytest.raises(StepFailed, match="There is no snapshot of kind 'lvm'; there are btrfs, command, none."):
-        registry.kind({"kind": "lvm"}, context.run)
+    with pytest.raises(StepFailed, match="There is no snapshot of kind 'rsync'; there are btrfs, command, lvm, none, zfs."):
+        registry.kind({"kind": "rsync"}, context.run)
