@@ -23,10 +23,11 @@ from ..plugin_utils._turn_file import TurnFile
 OPTIONS = {
     "do": {
         "type": "str", "required": True,
-        "choices": ["status", "drain", "upgrade", "rollback", "commit", "abort", "hold", "resume", "extend", "wait", "shutdown"],
+        "choices": ["status", "drain", "upgrade", "rollback", "commit", "abort", "hold", "resume", "extend", "expect_disruption", "clean", "wait", "shutdown"],
     },
     "reason": {"type": "str"},
     "seconds": {"type": "int"},
+    "force": {"type": "list", "elements": "str"},
     "until": {"type": "str", "choices": ["answered", "watching", "settled"]},
     "expect": {"type": "list", "elements": "str"},
     "timeout": {"type": "int", "default": 14400},
@@ -60,7 +61,7 @@ class ActionModule(ActionBase):
         beat, tell = self._ties(values, book, host)
         errand = Errand(
             host, values["do"], until=values["until"], expect=values["expect"], reason=values["reason"], seconds=values["seconds"],
-            upgrade_id=values["upgrade_id"],
+            upgrade_id=values["upgrade_id"], force=values["force"],
         )
         question = values["do"] == "status" or self._task.check_mode
         conversation: Conversation | None = None

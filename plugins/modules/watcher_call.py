@@ -23,13 +23,17 @@ options:
     description: The request.
     type: str
     required: true
-    choices: [status, drain, upgrade, rollback, commit, abort, hold, resume, extend, wait, shutdown]
+    choices: [status, drain, upgrade, rollback, commit, abort, hold, resume, extend, expect_disruption, clean, wait, shutdown]
   reason:
-    description: Why. Kept in the machine's journal.
+    description: Why. Kept in the machine's journal. For O(do=expect_disruption), what is going to happen.
     type: str
   seconds:
-    description: For O(do=extend), by how much the grace is extended.
+    description: For O(do=extend), by how much the grace is extended. For O(do=expect_disruption), how long checks that fail count for nothing.
     type: int
+  force:
+    description: For O(do=rollback), the applications that are taken back although they are past their point of no return.
+    type: list
+    elements: str
   until:
     description:
       - V(answered) returns when the request is on the machine's disk.

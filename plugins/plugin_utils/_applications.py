@@ -44,6 +44,7 @@ class Application:
     drain: str = ""
     resume: str = ""
     checks: tuple[Mapping[str, Any], ...] = ()
+    no_return: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def machines(self) -> list[str]:
@@ -54,11 +55,14 @@ class Application:
         return sorted((unit for unit, machine in self.units.items() if machine in wanted), key=natural)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same shape as the variable it was read from, with every default written out."""
+        """The same shape as the variable it was read from, with every default written out; a point of no return only where there is one."""
         answer = dataclasses.asdict(self)
         answer.pop("name")
         answer["units"] = dict(sorted(self.units.items()))
         answer["checks"] = [dict(check) for check in self.checks]
+        answer["no_return"] = dict(self.no_return)
+        if not self.no_return:
+            del answer["no_return"]
         return answer
 
     def fill(self, text: str, unit: str) -> str:
@@ -89,6 +93,14 @@ def drains(applications: Mapping[str, Application], machine: str) -> list[dict[s
     return [
         {"unit": unit, "command": application.fill(application.drain, unit), "resume": application.fill(application.resume, unit)}
         for application in applications.values() for unit in application.units_on([machine]) if application.drain or application.resume
+    ]
+
+
+def points_of_no_return(applications: Mapping[str, Application], machine: str) -> list[dict[str, str]]:
+    """What the watcher asks before it takes a machine back: for each unit whose application has a point after which nothing leads back."""
+    return [
+        {"application": application.name, **{key: application.fill(text, unit) for key, text in application.no_return.items()}}
+        for application in applications.values() for unit in application.units_on([machine]) if application.no_return
     ]
 
 
@@ -129,7 +141,7 @@ def _application(name: str, given: Any, problems: list[str]) -> Application:
         leader=_word(name, "leader", given.get("leader", "hold"), LEADERS, say),
         max_unavailable=max_unavailable, min_healthy=min_healthy,
         drain=_text(name, "drain", given.get("drain"), say), resume=_text(name, "resume", given.get("resume"), say),
-        checks=_checks(name, given.get("checks"), say),
+        checks=_checks(name, given.get("checks"), say), no_return=_no_return(name, given.get("no_return"), say),
     )
     _possible(application, say)
     return application
@@ -183,6 +195,15 @@ def _text(name: str, option: str, given: Any, say: Any) -> str:
         say("%s of application %s must be a shell command in one string, not a %s." % (option, name, _kind(given)))
         return ""
     return str(given)
+
+
+def _no_return(name: str, given: Any, say: Any) -> Mapping[str, str]:
+    if not given:
+        return {}
+    if not isinstance(given, Mapping) or set(given) != {"command", "reason"} or not all(isinstance(text, str) and text for text in given.values()):
+        say("no_return of application %s needs two texts: command, which ends with 0 once the point is passed, and reason." % name)
+        return {}
+    return {"command": given["command"], "reason": given["reason"]}
 
 
 def _checks(name: str, given: Any, say: Any) -> tuple[Mapping[str, Any], ...]:

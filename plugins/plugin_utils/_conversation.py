@@ -29,7 +29,7 @@ TERMINAL = ("COMMITTED", "ABORTED", "ROLLED_BACK", "ROLLBACK_FAILED")
 # Nobody does anything until a person, or a request, comes.
 SETTLED = TERMINAL + ("HELD", "INVALID", "ARMED")
 # Verbs that change the record; they need a request_id.
-CHANGING = ("drain", "upgrade", "rollback", "commit", "abort", "hold", "resume", "extend")
+CHANGING = ("drain", "upgrade", "rollback", "commit", "abort", "hold", "resume", "extend", "expect_disruption", "clean")
 # "Ask again when it has ended", says the protocol of these.
 ASK_AGAIN = ("busy", "stopping")
 # A watcher answers at once, even while it works. Longer than this and the connection is dead.

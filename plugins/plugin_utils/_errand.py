@@ -47,6 +47,7 @@ class Errand:
         reason: str | None = None,
         seconds: int | None = None,
         upgrade_id: str | None = None,
+        force: t.Sequence[str] | None = None,
     ) -> None:
         self._host, self._do = host, do
         self._until = until or ("settled" if do in FOLLOWED else "answered")
@@ -54,6 +55,8 @@ class Errand:
         if self._until == "watching" and not expect and do == "upgrade":
             self._expect += ("WATCHING",)
         self._reason, self._seconds, self._upgrade_id = reason, seconds, upgrade_id
+        # Names of applications, and only a rollback can be forced over their points of no return.
+        self._force = list(force) if force and do == "rollback" else None
         self._status: dict[str, t.Any] = {}
         self._changed = False
 
@@ -65,7 +68,8 @@ class Errand:
         verb = self._needed()
         if verb:
             generation = self._status.get("generation") if verb == "commit" else None
-            answer = conversation.ask(verb, deadline, reason=self._reason, seconds=self._seconds, if_generation=generation)
+            answer = conversation.ask(verb, deadline, reason=self._reason, seconds=self._seconds, if_generation=generation,
+                                      force=self._force if verb == "rollback" else None)
             self._changed = answer.get("result") == "accepted"
             self._status = conversation.status(deadline)
         if self._until != "answered" and self._do != "status":

@@ -31,6 +31,7 @@ PLAIN: tuple[tuple[str, str, t.Any], ...] = (
     ("series_upgrade_allowed_misses", "allowed_misses", 2),
     ("series_upgrade_settle", "settle", 0),
     ("series_upgrade_not_after", "not_after", None),
+    ("series_upgrade_retain", "retain", 7),
     ("series_upgrade_reboot", "reboot", True),
     ("series_upgrade_on_failure", "on_failure", "rollback"),
     ("series_upgrade_on_expiry", "on_expiry", "commit_if_healthy"),
@@ -67,6 +68,7 @@ def spec(
         machine=host,
         source_series=found.get("series"),
         drain=[{"timeout": DRAIN_TIMEOUT, **drain} for drain in _applications.drains(applications, host)],
+        no_return=_applications.points_of_no_return(applications, host),
         checks=[{**tolerances, **check} for check in [*machine_wide, *_applications.checks(applications, host)]],
     )
     return {key: value for key, value in result.items() if value is not None}

@@ -279,4 +279,4 @@ def test_command_reads_like_a_person_asks(machine):
     assert shown.startswith("HELD  bookworm -> trixie  (to-trixie/m1/1)\n")
     assert "db answers" in shown
     assert machine.command("commit", "--wait").returncode == 0
-    assert "COMMITTED state" in machine.command("events").stdout
+    assert "COMMITTED  " in machine.command("events").stdout

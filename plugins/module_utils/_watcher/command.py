@@ -38,6 +38,8 @@ VERBS = {
     "hold": "stop the clock: neither commit nor roll back until resumed",
     "resume": "go on with what is held",
     "extend": "watch longer before committing",
+    "expect_disruption": "announce what will make checks fail for a while, so that it counts for nothing",
+    "clean": "delete now what leads back from an upgrade that is over",
 }
 
 
@@ -81,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
         one = verbs.add_parser(verb, parents=[common], help=text)
         if verb == "extend":
             one.add_argument("seconds", type=float, help="how much longer")
+        if verb == "expect_disruption":
+            one.add_argument("seconds", type=float, help="how long")
+            one.add_argument("what", help="what is going to happen")
+        if verb == "rollback":
+            one.add_argument("--force", action="append", metavar="APPLICATION", help="although this application is past its point of no return")
         one.add_argument("--reason", help="goes into the record")
         if verb == "commit":
             one.add_argument("--force", action="store_true", help="although the checks are not healthy")
@@ -123,7 +130,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def _request(options: argparse.Namespace) -> int:
     request = {"do": options.verb, "request_id": options.request_id, "reason": options.reason,
-               "force": getattr(options, "force", None) or None, "seconds": getattr(options, "seconds", None)}
+               "force": getattr(options, "force", None) or None, "seconds": getattr(options, "seconds", None), "what": getattr(options, "what", None)}
     request = {key: value for key, value in request.items() if value is not None}
     answer = _ask(options, request)
     if not answer.get("ok"):

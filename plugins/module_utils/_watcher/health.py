@@ -78,13 +78,18 @@ class Health:
             seen.next_at = now + seen.check["interval"]
         return [seen.check for seen in due]
 
-    def observe(self, name: str, outcome: str, msg: str, now: float) -> bool:
-        """Take in what a look has shown; True when the class of the check has changed."""
+    def observe(self, name: str, outcome: str, msg: str, now: float, expected: bool = False) -> bool:
+        """Take in what a look has shown; True when the class of the check has changed. expected: somebody has announced a disruption.
+
+        Then a bad look is no miss, and no good one either. But nobody announces another series.
+        """
         seen = self._seen[name]
         seen.running = False
         before = seen.cls
-        was_good = seen.ok_at is not None or seen.check.get("at_once", False)
-        seen.observe(outcome, msg, now, counts=now >= (self._counts_from if was_good else self._first_counts_from))
+        at_once = seen.check.get("at_once", False)
+        was_good = seen.ok_at is not None or at_once
+        counts = now >= (self._counts_from if was_good else self._first_counts_from)
+        seen.observe(outcome, msg, now, counts=counts and (at_once or not expected))
         return seen.cls != before
 
     def verdict(self, now: float) -> str:

@@ -10,11 +10,11 @@ The one place where the watcher meets the methods of upgrade and the kinds of sn
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .._release import methods, os_release
 from .._snapshot import registry
-from . import probes
+from . import probes, programs
 from .clock import Clock
 from .health import HEALTHY, Health
 from .steps import Context, Phase, Step, StepFailed
@@ -25,6 +25,10 @@ REBOOT_PATIENCE = 900
 # A unit that was brought back may take this long to be healthy, however short the grace is.
 RECOVERY = 60
 SERIES_CHECK = "series"
+# A request waits for the answer, and with it everybody.
+NO_RETURN_TIMEOUT = 10
+# Ran out of time, may not be run, is not there: the question was not answered, and a way back that may destroy something is none.
+UNANSWERED = (programs.TIMED_OUT, 126, programs.NOT_STARTED)
 
 Record = Dict[str, Any]
 
@@ -77,6 +81,30 @@ class Machine:
     def finish(self, spec: Dict[str, Any], work: Work) -> None:
         """Put back what the upgrade may still hold still, apt's timers for example. Deletes nothing. Repeatable."""
         methods.method(spec, work).thaw(work)
+
+    def clean(self, spec: Dict[str, Any], kept: Sequence[Record], series: str, work: Context) -> None:
+        """Delete what leads back from this upgrade and from those before it. Repeatable. Raises StepFailed, and then more may be left.
+
+        What is live is seen here and now: on another series than the record says, nothing is deleted at all; and a kind of snapshot
+        deletes nothing that runs or boots next.
+        """
+        live = self.series(spec)
+        if live != series:
+            raise StepFailed("the machine runs {0} and not {1}, so nothing is deleted".format(live or "an unknown series", series))
+        for left in kept:
+            registry.kind(left["snapshot"], work.run).drop(left["record"])
+        _drop_snapshot(spec, work)
+
+    def points_passed(self, spec: Dict[str, Any]) -> List[Tuple[str, str]]:
+        """The applications that cannot go back any more, with the reason. Asked one after the other, each for some seconds at most."""
+        passed = []
+        for item in spec["no_return"]:
+            result = programs.run(["/bin/sh", "-c", item["command"]], timeout=NO_RETURN_TIMEOUT)
+            if result.rc == 0:
+                passed.append((item["application"], item["reason"]))
+            elif result.rc in UNANSWERED:
+                passed.append((item["application"], "whether this is so could not be asked (status {0}): {1}".format(result.rc, item["reason"])))
+        return passed
 
     def can_go_back(self, spec: Dict[str, Any], memory: Dict[str, Any]) -> bool:
         """Whether anything leads back to the old series: a snapshot that was taken, or the user's own rollback command."""

@@ -16,9 +16,9 @@ MAX_PATH = 107
 # A request is a few hundred bytes; a peer that sends more than this without a newline is not speaking our language.
 MAX_LINE = 64 * 1024
 
-VERBS = ("status", "drain", "upgrade", "rollback", "commit", "abort", "hold", "resume", "extend", "subscribe", "wait", "shutdown")
+VERBS = ("status", "drain", "upgrade", "rollback", "commit", "abort", "hold", "resume", "extend", "expect_disruption", "clean", "subscribe", "wait", "shutdown")
 # Verbs that change the record. They need a request_id, so that a retry after a cut connection is safe.
-CHANGING = ("drain", "upgrade", "rollback", "commit", "abort", "hold", "resume", "extend")
+CHANGING = ("drain", "upgrade", "rollback", "commit", "abort", "hold", "resume", "extend", "expect_disruption", "clean")
 
 # Why a request was not done; a client decides by this word, the msg is for people.
 KINDS = (
@@ -28,7 +28,8 @@ KINDS = (
     "too_long",             # a line above MAX_LINE; the connection is closed after this answer
     "forbidden",            # the peer is neither root, nor the watcher's own user, nor in the allowed group
     "wrong_state",          # this verb means nothing in this state
-    "too_late",             # the decision that it would change has been made
+    "too_late",             # the decision that it would change has been made, or a point of no return has been passed
+    "over_max_total",       # nobody watches for so long
     "no_artifact",          # there is nothing to go back to
     "stale_generation",     # the record has changed since the caller looked
     "busy",                 # an irreversible phase is running; ask again when it has ended
@@ -77,16 +78,30 @@ def decode(line: bytes) -> Dict[str, Any]:
         raise ProtocolError("unknown_verb", "the watcher knows these verbs: {0}".format(", ".join(VERBS)))
     _check_text(request, "request_id", required=request["do"] in CHANGING)
     _check_text(request, "reason")
-    if "reason" in request:
-        # It is shown on terminals later on.
-        request["reason"] = "".join(letter if letter.isprintable() else " " for letter in request["reason"]).strip() or "not told"
     _check_number(request, "if_generation")
     _check_number(request, "seconds")
     _check_number(request, "since")
     _check_number(request, "timeout")
-    if not isinstance(request.get("force", False), bool):
-        raise ProtocolError("bad_request", "force is true or false")
+    _check_text(request, "what")
+    for key in ("reason", "what"):
+        if key in request:
+            # They are shown on terminals later on.
+            request[key] = "".join(letter if letter.isprintable() else " " for letter in request[key]).strip() or "not told"
+    _check_force(request)
     return request
+
+
+def _check_force(request: Dict[str, Any]) -> None:
+    force = request.get("force", False)
+    if request["do"] != "rollback":
+        if not isinstance(force, bool):
+            raise ProtocolError("bad_request", "force is true or false")
+        return
+    # Whoever goes back over a point of no return says of which application.
+    names = [force] if isinstance(force, str) else force if isinstance(force, list) else [] if force is False else [None]
+    if len(names) > 1000 or not all(isinstance(name, str) and 0 < len(name) <= 1000 for name in names):
+        raise ProtocolError("bad_request", "force of a rollback is the name of an application, or a list of them")
+    request["force"] = names
 
 
 def _check_text(request: Dict[str, Any], key: str, required: bool = False) -> None:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import states
 from .clock import Clock
@@ -20,7 +20,9 @@ SHAPE: Dict[str, Any] = {
     "upgrade_id": str, "spec": dict, "service": dict, "state": str, "since": NUMBER, "armed_at": NUMBER, "boot_id": str, "reason": (str, NOTHING),
     "phase": (str, NOTHING), "begun": list, "done": list, "irreversible": bool, "aborting": (str, NOTHING), "held_from": (str, NOTHING), "booted": bool,
     "resumed": bool, "grace_remaining": NUMBER, "not_after_remaining": (int, float, NOTHING), "memory": dict, "requests": dict,
+    "windows": list, "retain_remaining": NUMBER, "cleaning": (str, NOTHING), "kept": list,
 }
+DAY = 86400.0
 # Answers of this many changing requests are kept, so that a retry gets the same one.
 REQUESTS_KEPT = 50
 
@@ -47,6 +49,10 @@ def fresh(spec: Dict[str, Any], now: float, boot_id: str, service: Dict[str, Any
         "resumed": False,        # the units were started after the upgrade, in the boot boot_id
         "grace_remaining": spec["grace"],
         "not_after_remaining": spec["not_after"],
+        "windows": [],           # announced disruptions: id, what, remaining seconds
+        "retain_remaining": spec["retain"] * DAY,   # seconds that what leads back is kept after the end
+        "cleaning": None,        # the reason, while what is no longer needed is being deleted
+        "kept": kept(before),    # what earlier upgrades have left: upgrade_id, snapshot (its spec), record
         "memory": {},            # what phases and steps remember: snapshot, acted_boot, ...
         "requests": {},
     }
@@ -65,7 +71,13 @@ def sound(record: Dict[str, Any]) -> Dict[str, Any]:
                 raise Damaged("the record has no {0} that can be understood: {1!r}".format(key, record[key]))
         if not all(isinstance(given, dict) and isinstance(given.get("result"), str) for given in record["requests"].values()):
             raise Damaged("the record has no requests that can be understood")
-        for key in ("since", "armed_at", "grace_remaining", "not_after_remaining"):
+        for window in record["windows"]:
+            if not isinstance(window, dict) or not isinstance(window.get("what"), str) or not 0 <= _number(window.get("remaining")) <= 1e9:
+                raise Damaged("the record has no windows that can be understood")
+        for left in record["kept"]:
+            if not isinstance(left, dict) or not isinstance(left.get("snapshot"), dict) or not isinstance(left.get("record"), dict):
+                raise Damaged("the record has no kept that can be understood")
+        for key in ("since", "armed_at", "grace_remaining", "not_after_remaining", "retain_remaining"):
             if record[key] is not None and not 0 <= record[key] <= 1e12:
                 raise Damaged("the record has no {0} that can be understood: {1!r}".format(key, record[key]))
         spec = checked(record["spec"])
@@ -76,8 +88,23 @@ def sound(record: Dict[str, Any]) -> Dict[str, Any]:
     return record
 
 
+def _number(value: Any) -> float:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else -1.0
+
+
 def _tuple(kinds: Any) -> Tuple[type, ...]:
     return kinds if isinstance(kinds, tuple) else (kinds,)
+
+
+def kept(before: Optional[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """What the upgrade before, and those before it, have left on the machine; otherwise nobody would ever delete it."""
+    if before is None:
+        return []
+    left = list(before.get("kept") or [])
+    taken = before["memory"].get("snapshot")
+    if taken is not None:
+        left.append({"upgrade_id": before["upgrade_id"], "snapshot": before["spec"]["snapshot"], "record": taken})
+    return left
 
 
 class Book:

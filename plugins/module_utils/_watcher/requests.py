@@ -16,10 +16,14 @@ from .states import (
     ABORTED, ARMED, COMMITTED, COMMITTING, HELD, INVALID, REBOOTING, ROLLBACK_FAILED, UPGRADING, WATCHING,
 )
 from .health import HEALTHY
-from .watcher import Watcher
+from .watcher import KEEPING, Watcher, told
 
 Message = Dict[str, Any]
 HISTORY = 20
+# Whoever wants it to wait for longer wants it to be held.
+MOST_GRACE = 30 * 86400.0
+MOST_DISRUPTION = 3600.0
+MOST_WINDOWS = 20
 
 
 def handle(watcher: Watcher, request: Message) -> Message:
@@ -56,6 +60,8 @@ def status(watcher: Watcher) -> Message:
         "not_after": None if left is None else round(now + left, 1),
         "last_health": watcher.health.as_list() if watcher.health else [],
         "healthy": watcher.health is not None and watcher.health.verdict(watcher.clock.now()) == HEALTHY,
+        "windows": [{"what": window["what"], "remaining": round(window["remaining"], 1)} for window in record["windows"]],
+        "retain_remaining": round(record["retain_remaining"]) if watcher.keeps() else None, "cleaning": record["cleaning"],
         "pid": os.getpid(), "boot_id": watcher.machine.boot_id, "seq": watcher.book.journal.last_seq,
         "history": watcher.book.journal.last(HISTORY),
     }
@@ -129,7 +135,18 @@ def _rollback(watcher: Watcher, request: Message) -> Message:
     if not watcher.machine.can_go_back(watcher.spec, watcher.record["memory"]):
         raise ProtocolError("no_artifact", "there is neither a snapshot nor a rollback command, so nothing leads back to {0}".format(
             watcher.spec["source_series"]))
-    result = _accept(watcher, request, "rollback", request.get("reason") or "asked for")
+    if watcher.record["cleaning"]:
+        raise ProtocolError("no_artifact", "what led back to {0} is just being deleted".format(watcher.spec["source_series"]))
+    reason = request.get("reason") or "asked for"
+    if watcher.spec["no_return"]:
+        forced = request.get("force") or []
+        passed = watcher.machine.points_passed(watcher.spec)
+        refused = [(name, why) for name, why in passed if name not in forced]
+        if refused:
+            raise ProtocolError("too_late", "{0}; force it by naming: {1}".format(told(refused), ", ".join(sorted({name for name, _why in refused}))))
+        if passed:
+            reason += " (forced, although {0})".format(told(passed))
+    result = _accept(watcher, request, "rollback", reason)
     watcher.overtake()
     _go(watcher)
     return result
@@ -194,8 +211,38 @@ def _extend(watcher: Watcher, request: Message) -> Message:
         raise ProtocolError("bad_request", "extend needs seconds")
     left = record["not_after_remaining"]
     grace = record["grace_remaining"] + seconds
+    if grace > MOST_GRACE:
+        raise ProtocolError("over_max_total", "that would be {0:.0f} s of grace, and {1:.0f} s are the most; hold it instead".format(grace, MOST_GRACE))
     result = answer(request, "accepted", state=record["state"], grace_remaining=round(grace, 1))
     watcher.book.change(request, result, grace_remaining=grace, not_after_remaining=None if left is None else left + seconds)
+    return result
+
+
+def _expect_disruption(watcher: Watcher, request: Message) -> Message:
+    state, seconds = watcher.book.state, request.get("seconds")
+    if state not in (WATCHING, HELD):
+        raise _wrong(watcher, request, "only while an upgrade is watched or held do its checks count")
+    what = request.get("what") or request.get("reason")
+    if not seconds or not what:
+        raise ProtocolError("bad_request", "expect_disruption needs seconds, and what is going to happen")
+    windows = watcher.record["windows"] + [{"id": request["request_id"], "what": what, "remaining": float(seconds)}]
+    # What lasts for hours is no disruption; somebody would have forgotten the watcher.
+    if seconds > MOST_DISRUPTION or len(windows) > MOST_WINDOWS:
+        raise ProtocolError("over_max_total", "a disruption lasts {0:.0f} s at most, and {1} may be announced; hold the upgrade instead".format(
+            MOST_DISRUPTION, MOST_WINDOWS))
+    result = answer(request, "accepted", state=state, window=request["request_id"])
+    watcher.book.change(request, result, windows=windows)
+    watcher.book.tell("log", msg="expected for {0:.0f} s: {1}".format(seconds, what))
+    return result
+
+
+def _clean(watcher: Watcher, request: Message) -> Message:
+    if watcher.book.state not in KEEPING:
+        raise _wrong(watcher, request, "what leads back is needed until the upgrade is over")
+    if watcher.record["cleaning"] or not watcher.keeps():
+        return _already(watcher, request)
+    result = _accept_in_place(watcher, request, cleaning=request.get("reason") or "asked for")
+    _go(watcher)
     return result
 
 
@@ -208,7 +255,7 @@ def _shutdown(watcher: Watcher, request: Message) -> Message:
 
 VERBS: Dict[str, Callable[[Watcher, Message], Message]] = {
     "status": _status, "drain": _drain, "upgrade": _upgrade, "rollback": _rollback, "commit": _commit, "abort": _abort, "hold": _hold,
-    "resume": _resume, "extend": _extend, "shutdown": _shutdown,
+    "resume": _resume, "extend": _extend, "expect_disruption": _expect_disruption, "clean": _clean, "shutdown": _shutdown,
 }
 
 # States a client may wait for; anything else in `for` is a mistake worth an answer.

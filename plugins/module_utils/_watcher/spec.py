@@ -19,6 +19,7 @@ DEFAULTS: Dict[str, Any] = {
     "snapshot": {"kind": "none"},
     "drain": [],
     "checks": [],
+    "no_return": [],
     "grace": 60,
     "interval": 5,
     "allowed_misses": 2,
@@ -29,6 +30,7 @@ DEFAULTS: Dict[str, Any] = {
     "on_expiry": "commit_if_healthy",
     "allowed_group": None,
     "series_file": "/etc/os-release",
+    "retain": 7,
 }
 # Keys that belong to one method and are checked by it.
 METHOD_KEYS = ("debian", "ubuntu")
@@ -52,7 +54,7 @@ def checked(spec: Dict[str, Any]) -> Dict[str, Any]:
             raise SpecError("{0} must be a word of letters, digits and . _ : + / @ -, not {1!r}".format(key, whole.get(key)))
     if whole["source_series"] == whole["target_series"]:
         raise SpecError("source_series and target_series are both {0}".format(whole["source_series"]))
-    for key, least in (("grace", 0), ("interval", 0.05), ("allowed_misses", 0), ("settle", 0), ("not_after", 0)):
+    for key, least in (("grace", 0), ("interval", 0.05), ("allowed_misses", 0), ("settle", 0), ("not_after", 0), ("retain", 0)):
         _number(whole, key, least, optional=key == "not_after")
     _choice(whole, "on_failure", ("rollback", "hold"))
     _choice(whole, "on_expiry", ("commit_if_healthy", "hold", "rollback"))
@@ -69,6 +71,7 @@ def checked(spec: Dict[str, Any]) -> Dict[str, Any]:
         raise SpecError("reboot is true or false")
     whole["drain"] = [_drain(item) for item in _dicts(whole, "drain")]
     whole["checks"] = [_check(item, whole) for item in _dicts(whole, "checks")]
+    whole["no_return"] = [_no_return(item) for item in _dicts(whole, "no_return")]
     names = [check["name"] for check in whole["checks"]]
     if len(set(names)) < len(names) or "series" in names:
         raise SpecError("check names must differ from each other and from 'series', which the watcher always checks")
@@ -119,6 +122,17 @@ def _drain(item: Dict[str, Any]) -> Dict[str, Any]:
             raise SpecError("{0} of the drain of {1} must be a shell command".format(key, unit))
     _number(whole, "timeout", 1)
     return whole
+
+
+def _no_return(item: Dict[str, Any]) -> Dict[str, Any]:
+    application = item.get("application")
+    unknown = sorted(set(item) - {"application", "command", "reason"})
+    if unknown:
+        raise SpecError("the point of no return of {0!r} has unknown keys: {1}".format(application, ", ".join(unknown)))
+    for key in ("application", "command", "reason"):
+        if not isinstance(item.get(key), str) or not item[key]:
+            raise SpecError("the point of no return of {0!r} needs {1}, a text".format(application, key))
+    return dict(item)
 
 
 def _check(item: Dict[str, Any], spec: Dict[str, Any]) -> Dict[str, Any]:

@@ -9,7 +9,7 @@ The loop calls: go_on() after start, hear() for each message of a thread, tick()
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import states
 from .clock import Clock
@@ -27,7 +27,19 @@ LONGEST_START = 300.0
 # The remaining grace is written down this often; a crash costs at most so much of it.
 CHECKPOINT = 10.0
 
+# The same of the time that what leads back is kept: losing an hour of it keeps it longer.
+KEEP_CHECKPOINT = 3600.0
+# What could not be deleted is left alone for a day.
+CLEAN_AGAIN = 86400.0
+# Where the snapshot may be deleted at last. Not ROLLBACK_FAILED: a person may need it yet.
+KEEPING = frozenset((states.COMMITTED, states.ROLLED_BACK, states.ABORTED))
+
 Record = Dict[str, Any]
+
+
+def told(passed: List[Tuple[str, str]]) -> str:
+    """Points of no return, in one sentence."""
+    return "; ".join("{0} is past its point of no return: {1}".format(name, reason) for name, reason in passed)
 
 
 class Watcher:
@@ -87,6 +99,9 @@ class Watcher:
             self.go_on()
         elif self.book.state == ROLLING_BACK:
             self._next_step()
+        elif self.record["cleaning"]:
+            series = self.spec["target_series" if self.book.state == states.COMMITTED else "source_series"]
+            self._begin("clean", lambda work: self.machine.clean(self.spec, self.record["kept"], series, work))
         elif self.book.state == states.COMMITTING:
             self._begin("commit", lambda work: self.machine.finish(self.spec, work))
 
@@ -185,7 +200,9 @@ class Watcher:
     def _ended(self, message: Message) -> None:
         name, error = message.about, message.error
         state = self.book.state
-        if error == "stopped" or self._overtaken(name):
+        if name == "clean":
+            self._cleaned(error)
+        elif error == "stopped" or self._overtaken(name):
             pass
         elif name == "undo":
             reason = self.record["aborting"] + ("; and it could not be undone whole: " + error if error else "")
@@ -215,6 +232,18 @@ class Watcher:
             self.book.change(done=self.record["done"] + [name[len("rollback-"):]])
         self.work = None
 
+    def _cleaned(self, error: Optional[str]) -> None:
+        if error == "stopped":
+            return
+        if error:
+            # What could not be deleted is tried again when it has been kept for another while.
+            self.book.change(cleaning=None, retain_remaining=max(CLEAN_AGAIN, self.record["retain_remaining"]))
+            self.book.tell("log", msg="not everything was deleted: " + error)
+            return
+        # Never while a drop may be under way: what leads back is there whole, or it is not offered.
+        self.book.change(cleaning=None, kept=[], memory=dict(self.record["memory"], snapshot=None))
+        self.book.tell("log", msg="what led back was deleted")
+
     def _overtaken(self, name: str) -> bool:
         """A request has been made durable while this work ran; what it found no longer decides."""
         if self.book.state == states.COMMITTING:
@@ -231,12 +260,20 @@ class Watcher:
     def _bad(self, reason: str) -> None:
         """The upgrade has failed or its result is not healthy: go back if that is the policy and there is a way."""
         state = self.book.state
-        if self.spec["on_failure"] == "rollback" and self.machine.can_go_back(self.spec, self.record["memory"]):
-            self.book.move("rollback", reason=reason)
-            return
         if self.spec["on_failure"] == "rollback":
-            reason += "; and there is nothing to go back to"
+            obstacle = self._obstacle()
+            if obstacle is None:
+                self.book.move("rollback", reason=reason)
+                return
+            reason += "; and " + obstacle
         self.book.move("hold" if state == WATCHING else "failed", reason=reason, held_from=state)
+
+    def _obstacle(self) -> Optional[str]:
+        """Why the watcher does not go back by itself; None when it may."""
+        if not self.machine.can_go_back(self.spec, self.record["memory"]):
+            return "there is nothing to go back to"
+        passed = self.machine.points_passed(self.spec)
+        return "there is no way back by itself: " + told(passed) if passed else None
 
     def _new_boot(self) -> None:
         """The machine has booted since the record was written. What runs now decides, not what was meant to."""
@@ -269,6 +306,9 @@ class Watcher:
             self.take_over()
         # What could not be begun because it could not be recorded is begun now.
         self.go_on()
+        if self.book.state in KEEPING:
+            self._keep(passed)
+            return
         watching = self.book.state == HELD or (self.book.state == WATCHING and self.record["resumed"])
         if not watching or self.leaving:
             self.health, self._was_healthy = None, False
@@ -276,10 +316,44 @@ class Watcher:
         if self.health is None:
             patience = min(self.spec["grace"], LONGEST_START)
             self.health = Health(self.machine.checks(self.spec, self.spec["target_series"]), self.spec["settle"], now, patience)
+        self._windows_pass(passed)
         for check in self.health.due(now):
             self._look(check)
         if self.book.state == WATCHING:
             self._decide(now, passed)
+
+    def _windows_pass(self, passed: float) -> None:
+        """Announced disruptions last as long as was said, of the time that somebody has looked."""
+        if not self.record["windows"] or passed > LONGEST_TICK:
+            return
+        left = [dict(window, remaining=max(0.0, window["remaining"] - passed)) for window in self.record["windows"]]
+        still = [window for window in left if window["remaining"] > 0]
+        if len(still) < len(left):
+            self.book.change(windows=still)
+            self.book.tell("log", msg="over: " + "; ".join(window["what"] for window in left if window["remaining"] == 0))
+        else:
+            self.book.record.update(windows=left)
+
+    def _keep(self, passed: float) -> None:
+        """After the end: what leads back is kept for a while that no step of a clock shortens, and then deleted."""
+        self.health, self._was_healthy = None, False
+        if self.leaving or self.record["cleaning"] or passed > LONGEST_TICK or not self.keeps():
+            return
+        left = max(0.0, self.record["retain_remaining"] - passed)
+        if left == 0:
+            self.book.change(retain_remaining=left, cleaning="kept for {0} days".format(self.spec["retain"]))
+            self.go_on()
+            return
+        self._unsaved += passed
+        if self._unsaved >= KEEP_CHECKPOINT:
+            self.book.change(retain_remaining=left)
+            self._unsaved = 0.0
+        else:
+            self.book.record.update(retain_remaining=left)
+
+    def keeps(self) -> bool:
+        """Whether there is anything that only a person's rollback would still need."""
+        return self.record["memory"].get("snapshot") is not None or bool(self.record["kept"])
 
     def _look(self, check: Record) -> None:
         work = self._make_work("look", self._desk, {})
@@ -289,7 +363,7 @@ class Watcher:
         if self.health is None or message.value is None:
             return
         outcome, msg = message.value
-        if self.health.observe(message.about, outcome, msg, self.clock.now()):
+        if self.health.observe(message.about, outcome, msg, self.clock.now(), expected=bool(self.record["windows"])):
             self.book.tell("check", msg="{0}: {1}".format(message.about, msg), check=message.about, outcome=outcome)
 
     def _decide(self, now: float, passed: float) -> None:
@@ -326,10 +400,13 @@ class Watcher:
         policy = self.spec["on_expiry"]
         if healthy and policy == "commit_if_healthy":
             self.book.move("healthy", reason="healthy when the time was over", **changes)
-        elif policy == "rollback" and self.machine.can_go_back(self.spec, self.record["memory"]):
-            self.book.move("rollback", reason="the time was over before the grace was", **changes)
+            return
+        reason = "the time was over before the grace was"
+        obstacle = self._obstacle() if policy == "rollback" else None
+        if policy == "rollback" and obstacle is None:
+            self.book.move("rollback", reason=reason, **changes)
         else:
-            self.book.move("hold", reason="the time was over before the grace was", held_from=WATCHING, **changes)
+            self.book.move("hold", reason=reason + ("; and " + obstacle if obstacle else ""), held_from=WATCHING, **changes)
 
     # Leaving ----------------------------------------------------------------------------------------------------------
 

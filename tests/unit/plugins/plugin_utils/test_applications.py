@@ -94,3 +94,17 @@ def test_checks_of_several_units_on_one_machine_get_names_of_their_own():
 
 def test_machines_are_sorted_as_people_do():
     assert sorted(["m10", "m2", "m1", "2", "web"], key=applications.natural) == ["2", "m1", "m2", "m10", "web"]
+
+
+def test_point_of_no_return_is_asked_for_each_unit_of_the_machine():
+    point = {"command": "test -e /srv/{unit_name}/v17", "reason": "the format of {application} is new"}
+    found = applications.read({"db": {"units": UNITS, "no_return": point}, "web": {"units": {"web/0": "m1"}}})
+    assert applications.points_of_no_return(found, "m1") == [
+        {"application": "db", "command": "test -e /srv/db-0/v17", "reason": "the format of db is new"}]
+    assert found["db"].as_dict()["no_return"] == point and "no_return" not in found["web"].as_dict()
+
+
+@pytest.mark.parametrize("given", ["never", {"command": "true"}, {"command": "true", "reason": ""}, {"command": "true", "reason": "x", "why": "y"}])
+def test_point_of_no_return_needs_a_command_and_a_reason(given):
+    with pytest.raises(applications.ApplicationsError, match="no_return of application db needs two texts"):
+        applications.read({"db": {"units": UNITS, "no_return": given}})

@@ -383,3 +383,10 @@ def test_events_are_recorded_when_they_happened_on_our_clock_however_wrong_the_m
         {"event": "state", "seq": 1, "ts": 5010.0, "state": "COMMITTING"}, {"event": "state", "seq": 2, "ts": 9999.0, "state": "COMMITTED"}]
     spoken.follow(lambda status: True, FAR)
     assert recorded == [("WATCHING", 100.0), ("COMMITTING", 110.0), ("COMMITTED", 140.0)], "and nothing happens in the future"
+
+
+def test_only_a_rollback_is_forced_and_by_name(clock):
+    back, held = Machine(clock, "WATCHING", rollback=["ROLLBACK_REQUESTED", "ROLLED_BACK"]), Machine(clock, "WATCHING", hold=["HELD"])
+    run(back, clock, "rollback", force=["db"])
+    run(held, clock, "hold", force=["db"])
+    assert (back.heard[0]["force"], held.heard[0].get("force")) == (["db"], None)

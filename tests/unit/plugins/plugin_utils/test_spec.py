@@ -77,3 +77,10 @@ def test_text_from_the_command_line_becomes_what_was_meant():
 def test_text_that_means_nothing_is_refused_by_its_name(name, text):
     with pytest.raises(ValueError, match=name):
         made(variables={**VARIABLES, name: text})
+
+
+def test_points_of_no_return_and_retention_are_told_to_the_watcher():
+    applications = {"db": {"units": {"db/0": "m1"}, "no_return": {"command": "true", "reason": "r"}}}
+    result = made(variables={"series_upgrade_applications": applications, "series_upgrade_retain": "3"})
+    assert (result["no_return"], result["retain"]) == ([{"application": "db", "command": "true", "reason": "r"}], 3)
+    assert made()["no_return"] == [] and made()["retain"] == 7
