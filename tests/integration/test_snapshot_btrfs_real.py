@@ -253,6 +253,15 @@ def test_record_of_an_older_watcher_is_reverted_by_the_default_subvolume(disk, s
     assert contract.series(disk) == "bookworm"
 
 
+def test_machine_that_does_not_see_its_device_is_proved_by_the_mounted_top(disk, state):
+    disk.show_top()
+    seen = pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8").replace(disk.device + " ", "/dev/nowhere ")
+    (disk.proc / "self" / "mountinfo").unlink()
+    (disk.proc / "self" / "mountinfo").write_text(seen, encoding="utf-8")
+    assert proof.prove(btrfs(disk)) is None
+    assert sorted(path.name for path in disk.top.iterdir()) == ["system"]
+
+
 def test_proof_that_cannot_be_read_is_told_and_leaves_nothing(disk, state):
     before = disk.left()
     kind = btrfs(disk)

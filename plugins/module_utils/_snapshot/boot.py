@@ -57,11 +57,6 @@ class Boot:
             return 0
         return sum(os.lstat(os.path.join(self._boot, name)).st_size for name in _names(self._boot)) // (1024 * 1024) + 1
 
-    def notes(self) -> List[str]:
-        if not self.is_apart:
-            return []
-        return ["{0} is a file system of its own; its kernels and its menu are saved beside the snapshot and put back with it.".format(self._boot)]
-
     def save(self, name: str) -> None:
         """Returns when the boot files are durable under this name. Saved ones are taken as they are."""
         if not self.is_apart or os.path.exists(os.path.join(self._store(name), MANIFEST)):

@@ -15,7 +15,7 @@ import contextlib
 import ctypes
 import os
 import re
-from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from . import places
 from .boot import Boot
@@ -68,7 +68,7 @@ class Btrfs:
         """What a person has to know of a revert: subvolumes inside the root are no part of its snapshot."""
         listed = self._run(["btrfs", "subvolume", "list", "-o", self._root])
         nested = re.findall(r"^ID \d+ .* path (.+)$", listed.out, re.MULTILINE) if listed.rc == 0 else []
-        return ["The subvolume {0} lies inside {1} and is no part of its snapshot.".format(path, self._root) for path in nested] + self._boot.notes()
+        return ["The subvolume {0} lies inside {1} and is no part of its snapshot.".format(path, self._root) for path in nested]
 
     def create(self, name: str) -> Record:
         """
@@ -89,10 +89,16 @@ class Btrfs:
             return {"kind": "btrfs", "name": folder, "uuid": about["UUID"], "subvolume": int(about["Subvolume ID"]), "failed": live,
                     "path": self._path(), "default": live == self._default()}
 
-    def readable(self, record: Record) -> ContextManager[Optional[str]]:
-        """The snapshot, mounted to be read meanwhile."""
+    @contextlib.contextmanager
+    def readable(self, record: Record) -> Iterator[Optional[str]]:
+        """The snapshot, mounted to be read meanwhile: from its device, or from the mounted top where that is not to be seen."""
         mount = self._mount()
-        return places.mounted(self._run, mount.source if mount else "", "The snapshot", ["-t", "btrfs", "-o", "ro,subvol=/" + record["name"]])
+        if mount is not None and os.path.exists(mount.source):
+            source, options = mount.source, ["-t", "btrfs", "-o", "ro,subvol=/" + record["name"]]
+        else:
+            source, options = os.path.join(self._top() or "", record["name"]), ["--bind"]
+        with places.mounted(self._run, source, "The snapshot " + record["name"], options) as place:
+            yield place
 
     def revert_steps(self, record: Record, state_dir: str) -> List[Step]:
         """

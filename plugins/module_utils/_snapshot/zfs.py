@@ -66,8 +66,7 @@ class Zfs:
         mount = places.mount_at(self._proc, self._root)
         listed = self._run(["zfs", "list", "-H", "-r", "-t", "filesystem", "-o", "name", mount.source]) if mount else None
         below = listed.out.split("\n")[1:] if listed is not None and listed.rc == 0 else []
-        return ["The dataset {0} lies below {1} and is no part of its snapshot.".format(name, mount.source if mount else "") for name in below if name
-                ] + self._boot.notes()
+        return ["The dataset {0} lies below {1} and is no part of its snapshot.".format(name, mount.source if mount else "") for name in below if name]
 
     def create(self, name: str) -> Record:
         """Returns the record of a snapshot under this name. One that is there already is taken as it is. Raises StepFailed."""
