@@ -395,18 +395,23 @@ def read_token(path):
 
 
 def arguments(argv):
-    parser = argparse.ArgumentParser(prog="hold", description="Run COMMAND while this unit leads the application NAME; stop it before another can lead.")
+    parser = argparse.ArgumentParser(
+        prog="hold",
+        usage="%(prog)s NAME --holder UNIT [OPTIONS] -- COMMAND ...",
+        description="Run COMMAND while this unit leads the application NAME; stop it before another can lead.",
+    )
     parser.add_argument("name", metavar="NAME", help="application")
-    parser.add_argument("--holder", required=True, help="this unit, for example db/0")
-    parser.add_argument("--url", default=os.environ.get("LEASE_ENDPOINT_URL", "http://127.0.0.1:8470"))
+    parser.add_argument("--holder", metavar="UNIT", required=True, help="this unit, for example db/0")
+    parser.add_argument("--url", default=os.environ.get("LEASE_ENDPOINT_URL", "http://127.0.0.1:8470"), help="the endpoint (default %(default)s)")
     parser.add_argument("--token-file", help="default: the variable LEASE_ENDPOINT_TOKEN")
-    parser.add_argument("--ca-file", default=os.environ.get("LEASE_ENDPOINT_CA_FILE") or None)
+    parser.add_argument("--ca-file", default=os.environ.get("LEASE_ENDPOINT_CA_FILE") or None, help="certificates to trust, PEM")
     parser.add_argument("--duration", type=float, default=60.0, help="seconds one renewal is good for (default 60)")
     parser.add_argument("--state-file", help="remembers the term over a restart")
-    if "--" not in argv or not argv[argv.index("--") + 1:]:
+    end = argv.index("--") if "--" in argv else len(argv)
+    options = parser.parse_args(argv[:end])
+    if not argv[end + 1:]:
         parser.error("end with: -- COMMAND")
-    options = parser.parse_args(argv[:argv.index("--")])
-    options.command = argv[argv.index("--") + 1:]
+    options.command = argv[end + 1:]
     return options
 
 
