@@ -112,7 +112,8 @@ options:
     type: int
 attributes:
   check_mode:
-    description: Looks in the same way in check mode, but proves no snapshot.
+    description: Looks in the same way in check mode.
+    details: A snapshot is not proved in check mode, because it would change the machine for a moment.
     support: partial
   diff_mode:
     description: There is never a difference.

@@ -12,6 +12,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._snapshot import btrfs as btrfs_room
@@ -260,6 +261,38 @@ def test_machine_that_does_not_see_its_device_is_proved_by_the_mounted_top(disk,
     (disk.proc / "self" / "mountinfo").write_text(seen, encoding="utf-8")
     assert proof.prove(btrfs(disk)) is None
     assert sorted(path.name for path in disk.top.iterdir()) == ["system"]
+
+
+WITHOUT_PYTHON = """
+import sys
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._release import keepsakes
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._snapshot import registry
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import programs
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.steps import Context, run_step
+
+root, state = sys.argv[1:]
+memory = {}
+context = Context()
+context.state_dir, context.run_id, context.run = state, "x", programs.run
+context.remember, context.recall, context.progress = memory.__setitem__, memory.get, lambda percent, msg: sys.exit(msg)
+# Now nothing can be loaded any more: neither a module nor a codec.
+sys.path[:], sys.meta_path[:], sys.path_hooks[:] = [], [], []
+kind = registry.kind({"kind": "btrfs", "root": root, "min_free_mb": 50}, programs.run)
+record = kind.create("x")
+for step in [keepsakes.diagnostics(context, root)] + kind.revert_steps(record, state):
+    run_step(step)
+kind.carry(record, state)
+"""
+
+
+def test_revert_needs_nothing_of_a_python_that_the_upgrade_has_taken_away(disk, state):
+    upgrade(disk, state)
+    ran = subprocess.run([sys.executable, "-c", WITHOUT_PYTHON, str(disk.root), str(state)], cwd=pathlib.Path(__file__).parents[2] / ".dev",
+                         stderr=subprocess.PIPE, universal_newlines=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    (disk.root / "etc" / "series").write_text("the failed one", encoding="ascii")
+    disk.reboot()
+    assert contract.series(disk) == "trixie", "the snapshot was taken of it"
 
 
 def test_proof_that_cannot_be_read_is_told_and_leaves_nothing(disk, state):

@@ -131,7 +131,8 @@ def carry(state_dir: str, into: str, sign: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(state_dir, fresh, symlinks=True, ignore=shutil.ignore_patterns(*NOT_CARRIED))
     same_owner(state_dir, fresh)
-    with open(os.path.join(fresh, CARRIED), "w", encoding="ascii") as file:
+    # UTF-8 here and everywhere: any other codec would have to be loaded, and the upgrade may have taken Python's files away.
+    with open(os.path.join(fresh, CARRIED), "w", encoding="utf-8") as file:
         file.write(sign)
     if os.path.lexists(into):
         os.rename(into, old)
@@ -142,7 +143,7 @@ def carry(state_dir: str, into: str, sign: str) -> None:
 def carried(place: str) -> Optional[str]:
     """The sign in a carried directory; None in any other."""
     try:
-        with open(os.path.join(place, CARRIED), encoding="ascii", errors="replace") as file:
+        with open(os.path.join(place, CARRIED), encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError:
         return None
