@@ -40,6 +40,7 @@ def test_dead_watcher_is_started_when_its_upgrade_is_armed_again(machine):
 
 
 def test_other_upgrade_is_refused_by_the_name_of_the_one_that_lives(machine):
+    """S10"""
     machine.arm()
     with pytest.raises(arming.ArmingError, match=r"this machine is in the upgrade to-trixie/m1/1 \(ARMED\)"):
         machine.arm(upgrade_id="to-trixie/m1/2")
@@ -49,6 +50,7 @@ def test_other_upgrade_is_refused_by_the_name_of_the_one_that_lives(machine):
 
 
 def test_upgrade_that_is_over_makes_room_for_the_next(machine):
+    """S11"""
     first = machine.arm()
     machine.ask("abort", reason="not today")
     machine.wait("ABORTED")
@@ -73,6 +75,7 @@ def test_watcher_is_taken_away_and_its_records_stay(machine):
 
 
 def test_watcher_that_does_not_take_over_leaves_no_record(machine, monkeypatch):
+    """M5"""
     monkeypatch.setattr(arming, "HANDOVER", 0.3)
     monkeypatch.setattr(service, "start", lambda how: None)
     with pytest.raises(arming.ArmingError, match="did not take over"):
@@ -90,6 +93,7 @@ def test_watcher_that_does_not_take_over_leaves_no_record(machine, monkeypatch):
     ({}, {"state_dir": "relative"}, "state_dir must be an absolute path"),
 ])
 def test_what_cannot_work_is_refused_in_one_sentence_and_changes_nothing(machine, change, how, says):
+    """C1"""
     machine.how = {key: value for key, value in dict(machine.how, **how).items() if value}
     with pytest.raises(arming.ArmingError, match=says):
         machine.arm(**change)

@@ -31,6 +31,7 @@ def machine():
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_upgrade_is_done_watched_and_committed_and_can_still_be_rolled_back(machine, python):
+    """S9"""
     machine.how["python"] = python
     machine.arm()
     assert machine.ask("upgrade")["result"] == "accepted"
@@ -89,6 +90,7 @@ def test_machine_reboots_into_the_target_and_back(machine):
 
 
 def test_watcher_killed_after_every_event_comes_to_the_same_end(machine):
+    """L2"""
     machine.arm(checks=[{"name": "db answers", "kind": "command", "command": "grep -q bookworm %s" % machine.series_file}])
     seen, killed_at = 0, set()
     machine.ask("upgrade", request_id="once")
@@ -118,6 +120,7 @@ def point(event):
 
 
 def test_of_two_clients_one_decides_and_the_other_learns_it(machine):
+    """S1"""
     machine.arm(grace=60)
     machine.ask("upgrade")
     machine.wait("WATCHING")
@@ -144,6 +147,7 @@ def test_of_two_clients_one_decides_and_the_other_learns_it(machine):
 
 
 def test_request_for_a_dead_watcher_is_left_and_done_by_the_next(machine):
+    """C9"""
     machine.arm()
     machine.ask("upgrade")
     machine.wait("COMMITTED")
@@ -156,6 +160,7 @@ def test_request_for_a_dead_watcher_is_left_and_done_by_the_next(machine):
 
 
 def test_damaged_record_is_told_and_nothing_is_done(machine):
+    """S7"""
     machine.arm()
     machine.ask("upgrade")
     machine.wait("COMMITTED")
@@ -173,6 +178,7 @@ def test_damaged_record_is_told_and_nothing_is_done(machine):
 
 
 def test_second_watcher_finds_the_lock_held_and_says_so_by_its_status(machine):
+    """C4, L4"""
     machine.arm()
     second = subprocess.run(service.arguments(machine.how), capture_output=True, text=True, timeout=30, check=False)
     assert second.returncode == daemon.EXIT_BUSY
@@ -181,6 +187,7 @@ def test_second_watcher_finds_the_lock_held_and_says_so_by_its_status(machine):
 
 
 def test_terminated_watcher_leaves_a_status_of_its_own_and_goes_on_later(machine):
+    """L3, L4"""
     pid = machine.arm(grace=60)["pid"]
     machine.ask("upgrade")
     machine.wait("WATCHING")
@@ -191,6 +198,7 @@ def test_terminated_watcher_leaves_a_status_of_its_own_and_goes_on_later(machine
 
 
 def test_end_of_the_session_that_started_it_does_not_end_it(machine):
+    """L1"""
     pid = machine.arm()["pid"]
     os.kill(pid, signal.SIGHUP)
     assert machine.status()["pid"] == pid
@@ -216,6 +224,7 @@ def test_noise_on_the_socket_disturbs_nobody(machine):
 
 
 def test_directory_and_socket_are_closed_to_others(machine):
+    """C2"""
     machine.arm()
     path = arming.socket_path(machine.how)
     assert (os.stat(path).st_mode & 0o777, os.stat(os.path.dirname(path)).st_mode & 0o7777) == (0o600, 0o700)
@@ -223,6 +232,7 @@ def test_directory_and_socket_are_closed_to_others(machine):
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
 def test_stranger_is_sent_away_even_when_the_door_stands_open(machine):
+    """C3"""
     machine.arm()
     path = arming.socket_path(machine.how)
     machine.directory.chmod(0o755)

@@ -54,6 +54,7 @@ def test_check_mode_says_what_would_be_and_does_nothing(ask, armed, tmp_path):
 
 
 def test_arming_says_the_same_as_check_mode_and_who_has_taken_over(ask, armed, tmp_path):
+    """M7"""
     answer = ask()
     assert answer["diff"] == ask(check=True)["diff"]
     assert (answer["watcher_state"], answer["generation"], answer["pid"]) == ("ARMED", 2, 77)

@@ -37,6 +37,7 @@ def keep_for(machine, seconds):
 
 
 def test_commit_deletes_nothing(committed):
+    """S6"""
     machine = committed()
     machine.let_pass(30)
     assert "clean" not in machine.begun
@@ -57,6 +58,7 @@ def test_what_leads_back_is_deleted_when_it_was_kept_as_long_as_was_said(committ
 
 @pytest.mark.parametrize("years", [1, -1])
 def test_step_of_the_wall_clock_deletes_nothing(committed, years):
+    """T2"""
     machine = committed()
     machine.clock.date += years * 365 * DAY
     machine.let_pass(5)
@@ -64,6 +66,7 @@ def test_step_of_the_wall_clock_deletes_nothing(committed, years):
 
 
 def test_time_that_the_machine_was_off_does_not_shorten_what_is_kept(committed):
+    """T2"""
     machine = committed()
     left = machine.record["retain_remaining"]
     machine.boot("trixie", "boot-7")
@@ -83,6 +86,7 @@ def test_person_may_have_it_deleted_at_once(committed):
 
 @pytest.mark.parametrize("do", ["hold", "nothing"])
 def test_nothing_is_deleted_before_the_end(rig, do):
+    """S6"""
     machine = rig(reboot=False)
     machine.upgrade()
     machine.watcher.book.change(memory={"snapshot": {"name": "one"}}, retain_remaining=0.0)
@@ -151,6 +155,7 @@ class Hand:
 
 @pytest.mark.parametrize("live", ["bookworm", None])
 def test_on_another_series_than_was_recorded_nothing_at_all_is_deleted(monkeypatch, live):
+    """S6"""
     machine, hand = Machine(Clock(), "boot-1", ["true"]), Hand({"snapshot": {"kind": "command", "name": "one"}})
     monkeypatch.setattr(machine, "series", lambda spec: live)
     spec = checked(dict(SPEC, snapshot={"kind": "command", "create": "c", "revert": "r", "drop": "d"}))
@@ -174,3 +179,19 @@ def test_kept_is_read_from_a_record_of_any_end():
     assert record.kept({"memory": {"snapshot": None}, "upgrade_id": "u", "spec": {"snapshot": {}}}) == []
     assert record.kept({"memory": {"snapshot": taken}, "upgrade_id": "u", "spec": {"snapshot": {"kind": "none"}}}) == [
         {"upgrade_id": "u", "snapshot": {"kind": "none"}, "record": taken}]
+
+
+def test_logs_and_journal_of_the_failed_release_are_kept_after_the_rollback_and_after_cleaning(rig, tmp_path, monkeypatch):
+    """H6"""
+    machine = rig(reboot=False, snapshot={"kind": "command", "create": "c", "revert": "r", "drop": "d"})
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "upgrade.log").write_text("why it failed")
+    machine.upgrade()
+    machine.shows["db answers"] = "failed"
+    machine.let_pass(15)
+    machine.go_back()
+    hand = Hand({"snapshot": {"kind": "command", "name": "one"}})
+    monkeypatch.setattr(machine.machine, "series", lambda spec: "bookworm")
+    machine.machine.clean(machine.spec, [], "bookworm", hand)
+    assert (tmp_path / "log" / "upgrade.log").read_text() == "why it failed"
+    assert "db answers is failed: as the test says" in [event["msg"] for event in machine.journal.last(100)]

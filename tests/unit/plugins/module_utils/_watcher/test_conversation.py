@@ -109,6 +109,7 @@ def test_listener_that_is_slower_than_things_happen_is_told_of_the_gap(house, mo
 
 
 def test_waiter_is_answered_when_it_is_reached_or_its_time_is_over(house):
+    """C6"""
     first, second, third = Peer(house.path), Peer(house.path), Peer(house.path)
     first.say(do="wait", timeout=50)
     second.say(do="wait", timeout=5)
@@ -134,6 +135,7 @@ def test_wait_for_what_never_comes_is_refused(house, what):
 
 
 def test_line_that_is_never_ended_ends_the_connection(house):
+    """C5"""
     peer = Peer(house.path)
     peer.socket.sendall(b'{"v":1,')
     house.turn()
@@ -177,6 +179,7 @@ def test_stale_socket_is_replaced_and_nobody_else_may_enter(house):
 
 
 def test_line_that_is_too_long_ends_the_connection_and_no_other(house):
+    """C5"""
     long, other = Peer(house.path), Peer(house.path)
     long.socket.setblocking(True)
     long.socket.sendall(b'{"v":1,"do":"' + b"x" * protocol.MAX_LINE)
@@ -258,6 +261,7 @@ def test_second_wait_of_a_connection_takes_the_place_of_the_first_which_is_answe
 
 @pytest.mark.parametrize("what", ["link", "of another user", "file"])
 def test_socket_directory_that_is_not_ours_is_not_used(house, monkeypatch, what):
+    """C2"""
     directory = house.directory / "other"
     if what == "link":
         (house.directory / "theirs").mkdir()

@@ -57,6 +57,7 @@ def live(machine, want):
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("want", ["COMMITTED", "ROLLED_BACK", "ABORTED"])
 def test_watcher_killed_at_any_write_ends_as_if_it_had_lived(rig, want, after):
+    """L2"""
     machine = rig(reboot=False, grace=5, interval=0.5)
     Mortal.after = after
     for dies_at in range(1, 60):

@@ -17,6 +17,7 @@ def watched(rig):
 
 
 def test_check_that_fails_in_an_announced_disruption_is_no_miss_and_no_healthy_time(watched):
+    """H2"""
     answer = watched.ask("expect_disruption", seconds=20, what="the leader is moved", request_id="w1")
     assert (answer["result"], answer["window"]) == ("accepted", "w1")
     left = watched.record["grace_remaining"]

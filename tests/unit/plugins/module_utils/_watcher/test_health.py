@@ -36,10 +36,12 @@ def after(outcomes, **more):
     (["ok", "failed"] * 4 + ["ok"], ("unhealthy", "flapping")),
 ])
 def test_verdict_of_a_required_check(outcomes, verdict):
+    """H1"""
     assert after(outcomes) == verdict
 
 
 def test_wanted_check_never_decides():
+    """H4"""
     assert after(["failed"] * 20, required=False)[0] == "healthy"
 
 
@@ -59,6 +61,7 @@ def test_check_is_handed_out_once_until_it_is_seen():
 
 
 def test_misses_do_not_count_before_the_units_had_time_to_start():
+    """T5"""
     health = Health([check(allowed_misses=0), check("series", allowed_misses=0, at_once=True)], 0, 0, patience=60)
     health.observe("db", "failed", "starting", 59)
     assert health.verdict(59) == "waiting"

@@ -37,6 +37,7 @@ def test_trimmed_events_are_a_gap_and_not_silence(tmp_path, monkeypatch):
 
 
 def test_torn_last_line_costs_that_line_only(tmp_path):
+    """M9"""
     journal = Journal(str(tmp_path))
     journal.append(1, "state", state="ARMED")
     with open(journal.path, "ab") as file:

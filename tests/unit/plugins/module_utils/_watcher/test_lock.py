@@ -19,11 +19,13 @@ def test_second_taker_is_told_at_once(tmp_path):
 
 
 def test_file_that_lies_there_means_nothing(tmp_path):
+    """M6"""
     (tmp_path / "lock").write_text("1234")
     Lock(str(tmp_path / "lock")).take()
 
 
 def test_child_that_lives_on_does_not_hold_it(tmp_path):
+    """M6"""
     lock = Lock(str(tmp_path / "lock"))
     lock.take()
     child = subprocess.Popen(["sleep", "60"], close_fds=False)

@@ -143,6 +143,7 @@ def test_boot_between_two_acts_does_not_stand_for_the_boot_after_them(spec, tmp_
 
 
 def test_machine_that_is_not_back_is_not_called_back(spec, tmp_path, monkeypatch):
+    """S2, C6"""
     monkeypatch.setattr(room, "RECOVERY", 0.2)
     (tmp_path / "os-release").write_text("VERSION_CODENAME=trixie\n")
     with pytest.raises(StepFailed, match="See bookworm with its units healthy: series is failed: the machine runs trixie"):

@@ -37,6 +37,7 @@ def test_no_marker_is_absent(marker):
 
 
 def test_record_is_read_as_written_with_generation_and_writer(marker):
+    """M2"""
     written = marker.write({"state": "ARMED"})
     assert marker.read() == written
     assert (written["generation"], written["writer"], written["schema"]) == (1, {"pid": 7}, 1)
@@ -50,6 +51,7 @@ def test_marker_is_for_its_owner_only(marker):
 
 @pytest.mark.parametrize("how", ["half", "garbage after", "another state"])
 def test_damaged_marker_gives_the_one_before(marker, how):
+    """M4"""
     first = marker.write({"state": "ARMED"})
     marker.write(dict(first, state="ARMED", reason="x"))
     tear(marker, how)
@@ -57,6 +59,7 @@ def test_damaged_marker_gives_the_one_before(marker, how):
 
 
 def test_damaged_marker_without_one_before_is_not_absent(marker):
+    """M4, S7"""
     marker.write({"state": "ARMED"})
     tear(marker)
     with pytest.raises(Damaged):
@@ -71,6 +74,7 @@ def test_marker_that_somebody_removed_is_not_absent(marker):
 
 
 def test_unknown_schema_is_not_absent(marker):
+    """M2, M4"""
     written = marker.write({"state": "ARMED"})
     with open(marker.path, "w", encoding="utf-8") as file:
         json.dump(dict(written, schema=99), file)
@@ -85,6 +89,7 @@ def test_directory_in_the_place_of_the_marker_is_not_absent(marker):
 
 
 def test_two_writers_cannot_both_win(marker, tmp_path):
+    """M3"""
     seen = marker.write({"state": "ARMED"})
     Marker(str(tmp_path)).write(dict(seen, state="UPGRADING"))
     with pytest.raises(NotDurable, match="generation 2 instead of 1"):
@@ -103,6 +108,7 @@ def test_write_over_a_torn_marker_keeps_the_last_whole_one_as_previous(marker):
 
 
 def test_order_on_the_disk_is_file_then_rename_then_directory(marker, monkeypatch):
+    """M1"""
     acts = []
     real = {"fsync": os.fsync, "rename": os.rename}
     monkeypatch.setattr(os, "fsync", lambda fd: (acts.append("sync " + ("directory" if os.path.isdir("/proc/self/fd/%d" % fd) else "file")), real["fsync"](fd)))
@@ -113,6 +119,7 @@ def test_order_on_the_disk_is_file_then_rename_then_directory(marker, monkeypatc
 
 
 def test_full_disk_changes_nothing_and_leaves_nothing(marker, tmp_path, monkeypatch):
+    """M1, C8"""
     written = marker.write({"state": "ARMED"})
 
     def full(fd):
@@ -126,6 +133,7 @@ def test_full_disk_changes_nothing_and_leaves_nothing(marker, tmp_path, monkeypa
 
 
 def test_reserved_space_is_given_back_when_the_disk_is_full(marker, tmp_path, monkeypatch):
+    """C8"""
     marker.reserve()
     written = marker.write({"state": "ARMED"})
     real = os.fsync
@@ -140,6 +148,7 @@ def test_reserved_space_is_given_back_when_the_disk_is_full(marker, tmp_path, mo
 
 
 def test_leftovers_of_dead_writers_are_swept(marker, tmp_path):
+    """M8"""
     marker.write({"state": "ARMED"})
     (tmp_path / "marker.json.123.tmp").write_text("half")
     files.sweep(str(tmp_path))
@@ -147,6 +156,7 @@ def test_leftovers_of_dead_writers_are_swept(marker, tmp_path):
 
 
 def test_link_in_the_way_of_the_temporary_file_is_not_followed(marker, tmp_path):
+    """M1"""
     (tmp_path / ("marker.json.%d.tmp" % os.getpid())).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(NotDurable):
         marker.write({"state": "ARMED"})

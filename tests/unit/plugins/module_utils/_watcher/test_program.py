@@ -29,6 +29,7 @@ def test_everything_the_watcher_needs_is_in_it():
 
 @pytest.mark.parametrize("python", [sys.executable, *map(str, OLDEST)])
 def test_program_runs_alone(tmp_path, python):
+    """L6"""
     path = tmp_path / "watcher.pyz"
     path.write_bytes(program.build())
     ran = subprocess.run([python, "-I", path, "status"], cwd="/", capture_output=True, text=True, check=False)
@@ -37,6 +38,7 @@ def test_program_runs_alone(tmp_path, python):
 
 
 def test_unit_restarts_what_died_and_not_what_ended():
+    """L1, L2"""
     text = service.unit_text({"kind": "systemd", "python": "/usr/bin/python3", "program": "/s/watcher.pyz", "state_dir": "/s", "runtime_dir": "/r"})
     assert "ExecStart=/usr/bin/python3 /s/watcher.pyz serve --state-dir /s --runtime-dir /r --transient-units\n" in text
     assert "SuccessExitStatus=10 11 12 13 14 15 22\n" in text

@@ -34,6 +34,7 @@ def line(**request):
     (line(v=1, do="extend", request_id="r", seconds=float("nan")), "bad_request"),
 ])
 def test_what_is_no_request_is_refused_by_kind(wire, kind):
+    """C5"""
     with pytest.raises(protocol.ProtocolError) as refusal:
         protocol.decode(wire)
     assert refusal.value.kind == kind

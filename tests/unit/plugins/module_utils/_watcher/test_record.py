@@ -30,6 +30,7 @@ def test_record_of_every_state_on_the_way_is_sound(rig):
     ({"requests": {"r": 1}}, "no requests"),
 ])
 def test_record_that_cannot_be_gone_on_from_is_invalid(rig, change, says):
+    """S7"""
     with pytest.raises(Damaged, match=says):
         records.sound(dict(rig().record, **change))
 

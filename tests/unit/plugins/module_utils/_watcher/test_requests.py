@@ -12,6 +12,7 @@ from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher 
 
 
 def test_same_request_twice_gets_the_same_answer(rig):
+    """C7"""
     machine = rig()
     first = machine.ask("upgrade", request_id="r1")
     machine.end("drain")
@@ -19,6 +20,7 @@ def test_same_request_twice_gets_the_same_answer(rig):
 
 
 def test_same_request_gets_the_same_answer_from_a_new_watcher(rig):
+    """C7"""
     machine = rig()
     machine.upgrade()
     first = machine.ask("rollback", request_id="r1")
@@ -69,6 +71,7 @@ def test_abort_is_too_late_once_the_machine_is_being_changed(rig):
 
 
 def test_shutdown_is_refused_while_an_upgrade_lives(rig):
+    """S10, L7"""
     machine = rig()
     machine.upgrade()
     answer = machine.ask("shutdown")
@@ -80,6 +83,7 @@ def test_shutdown_is_refused_while_an_upgrade_lives(rig):
 
 @pytest.mark.parametrize("do", ["upgrade", "rollback", "commit", "hold", "extend"])
 def test_request_that_cannot_be_recorded_is_not_done(rig, monkeypatch, do):
+    """C8"""
     machine = rig()
     if do != "upgrade":
         machine.upgrade()
@@ -101,6 +105,7 @@ def test_request_that_cannot_be_recorded_is_not_done(rig, monkeypatch, do):
 
 
 def test_status_tells_what_leads_to_a_decision(rig):
+    """H5"""
     machine = rig()
     machine.upgrade()
     machine.let_pass(3)
@@ -111,3 +116,22 @@ def test_status_tells_what_leads_to_a_decision(rig):
     }
     assert [check["name"] for check in status["last_health"]] == ["series", "db answers"]
     assert status["history"][-1]["seq"] == status["seq"]
+
+
+@pytest.mark.parametrize("end", ["COMMITTED", "ROLLED_BACK"])
+def test_status_and_history_are_told_after_the_end_and_by_later_watchers(rig, end):
+    """S5"""
+    machine = rig(reboot=False)
+    machine.upgrade()
+    if end == "ROLLED_BACK":
+        machine.ask("rollback", reason="the users complain")
+        machine.go_back()
+    else:
+        machine.let_pass(15)
+        machine.end("commit")
+    machine.start()
+    machine.clock.at += 30 * 86400
+    machine.let_pass(3)
+    status = machine.ask("status")
+    assert (status["state"], status["upgrade_id"]) == (end, "to-trixie/m1/1")
+    assert end in [event["state"] for event in status["history"]]

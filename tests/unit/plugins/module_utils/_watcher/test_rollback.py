@@ -18,6 +18,7 @@ def test_rollback_is_asked_for_done_and_seen(rig):
 
 
 def test_late_rollback_of_what_was_committed_is_a_normal_path(rig):
+    """S9"""
     machine = rig(reboot=False)
     machine.upgrade()
     machine.let_pass(15)
@@ -52,6 +53,7 @@ def test_phase_that_ends_well_after_the_rollback_was_asked_for_changes_nothing(r
 
 @pytest.mark.parametrize("do", ["commit", "abort", "hold", "extend"])
 def test_rollback_that_was_asked_for_is_not_undone(rig, do):
+    """S3"""
     machine = rig()
     machine.upgrade()
     machine.ask("rollback")
@@ -61,6 +63,7 @@ def test_rollback_that_was_asked_for_is_not_undone(rig, do):
 
 
 def test_rollback_survives_the_death_of_the_watcher_before_anything_was_begun(rig):
+    """S3"""
     machine = rig()
     machine.upgrade()
     machine.watcher.leaving = True
@@ -106,6 +109,7 @@ def test_rollback_of_what_has_changed_nothing_yet_points_to_abort(rig):
 
 @pytest.mark.parametrize("state_then", ["ROLLBACK_REQUESTED", "ROLLING_BACK", "ROLLED_BACK"])
 def test_second_client_learns_that_the_rollback_is_under_way(rig, state_then):
+    """S1"""
     machine = rig()
     machine.upgrade()
     machine.ask("rollback", request_id="first")
@@ -116,6 +120,7 @@ def test_second_client_learns_that_the_rollback_is_under_way(rig, state_then):
 
 
 def test_step_of_the_way_back_is_finished_before_the_watcher_leaves(rig):
+    """L3"""
     machine = rig()
     machine.upgrade()
     machine.ask("rollback")

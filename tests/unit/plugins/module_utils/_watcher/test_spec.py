@@ -47,6 +47,7 @@ def test_defaults_are_filled_in_and_checking_twice_changes_nothing():
     ({"drain": [{"unit": "db/0", "comand": "true"}]}, "unknown keys: comand"),
 ])
 def test_wrong_spec_is_refused_in_one_sentence(change, says):
+    """T4"""
     with pytest.raises(SpecError, match=says) as refusal:
         checked(dict(GOOD, **change))
     assert "\n" not in str(refusal.value)

@@ -22,6 +22,7 @@ def test_no_spool_is_no_request(tmp_path):
 
 
 def test_damaged_request_is_moved_aside_and_blocks_no_other(tmp_path):
+    """M9"""
     spool.leave(str(tmp_path), {"do": "rollback", "request_id": "good"})
     (tmp_path / "spool" / "a.json").write_text('{"v": 1, "do": "roll')
     (tmp_path / "spool" / "b.json").write_text('{"v": 1, "do": "status"}')

@@ -24,6 +24,7 @@ def test_what_does_not_follow_is_not_allowed():
 
 
 def test_nothing_but_its_own_end_follows_a_rollback():
+    """S3"""
     assert {event for (state, event) in states.TRANSITIONS if state in ("ROLLBACK_REQUESTED", "ROLLING_BACK")} == {"begin", "seen", "failed"}
 
 
@@ -37,6 +38,7 @@ def test_every_state_can_be_reached_from_armed_and_has_a_way_on():
 
 
 def test_every_end_has_an_exit_status_of_its_own_and_a_busy_lock_is_never_success():
+    """L4"""
     statuses = [*daemon.EXIT.values(), daemon.EXIT_INTERRUPTED, daemon.EXIT_BUSY, daemon.EXIT_NOT_ARMED, daemon.EXIT_NO_PLACE]
     assert len(set(statuses)) == len(statuses)
     assert set(daemon.EXIT) == states.SETTLED

@@ -67,6 +67,7 @@ def test_upgrade_asked_for_while_the_drain_runs_goes_on_from_it(rig):
 
 @pytest.mark.parametrize("phase", ["drain", "prepare"])
 def test_failure_before_anything_irreversible_is_undone_and_aborted(rig, phase):
+    """S2, S8"""
     machine = rig()
     machine.ask("upgrade")
     if phase == "prepare":
@@ -133,6 +134,7 @@ def test_reboot_that_is_refused_is_held_and_asked_for_again_when_resumed(rig):
 
 @pytest.mark.parametrize("live", ["bookworm", None])
 def test_boot_into_another_or_unknown_series_is_held_and_nothing_is_done(rig, live):
+    """T3"""
     machine = rig()
     machine.ask("upgrade")
     for name in ("drain", "prepare", "change", "prove"):
@@ -143,6 +145,7 @@ def test_boot_into_another_or_unknown_series_is_held_and_nothing_is_done(rig, li
 
 
 def test_boot_into_the_old_series_while_watching_is_held(rig):
+    """T3"""
     machine = rig()
     machine.upgrade()
     machine.boot("bookworm", "boot-9")
@@ -178,6 +181,7 @@ def test_boot_after_the_drain_of_an_armed_machine_drains_again(rig):
 
 
 def test_abort_ends_the_running_phase_with_its_programs_and_undoes(rig):
+    """S8"""
     machine = rig()
     machine.ask("upgrade")
     work = machine.watcher.work

@@ -45,6 +45,7 @@ def test_unhealthy_machine_is_held_when_that_is_the_policy(watched):
 
 
 def test_check_that_never_was_good_has_the_grace_to_become_good(watched):
+    """T5"""
     machine = watched(grace=60)
     machine.shows["db answers"] = "unreachable"
     machine.let_pass(59)
@@ -54,6 +55,7 @@ def test_check_that_never_was_good_has_the_grace_to_become_good(watched):
 
 
 def test_wanted_check_that_fails_is_told_and_decides_nothing(watched):
+    """H4"""
     machine = watched(checks=[{"name": "db answers", "kind": "tcp", "port": 5432, "required": False}])
     machine.shows["db answers"] = "failed"
     machine.let_pass(15)
@@ -61,6 +63,7 @@ def test_wanted_check_that_fails_is_told_and_decides_nothing(watched):
 
 
 def test_time_that_was_not_healthy_does_not_count(watched):
+    """T1"""
     machine = watched(checks=[{"name": "db answers", "kind": "tcp", "port": 1, "interval": 1, "allowed_misses": 5}])
     machine.let_pass(8)
     left = machine.record["grace_remaining"]
@@ -71,6 +74,7 @@ def test_time_that_was_not_healthy_does_not_count(watched):
 
 
 def test_time_that_nobody_looked_does_not_count(watched):
+    """T1, T2"""
     machine = watched()
     machine.let_pass(3)
     left = machine.record["grace_remaining"]
@@ -81,6 +85,7 @@ def test_time_that_nobody_looked_does_not_count(watched):
 
 @pytest.mark.parametrize("years", [1, -1])
 def test_step_of_the_wall_clock_decides_nothing(watched, years):
+    """T2"""
     machine = watched()
     machine.let_pass(3)
     left = machine.record["grace_remaining"]
@@ -91,6 +96,7 @@ def test_step_of_the_wall_clock_decides_nothing(watched, years):
 
 
 def test_restarted_watcher_keeps_the_remaining_grace_and_looks_afresh(watched):
+    """T1"""
     machine = watched(grace=100)
     machine.let_pass(50)
     machine.start()
@@ -101,6 +107,7 @@ def test_restarted_watcher_keeps_the_remaining_grace_and_looks_afresh(watched):
 
 
 def test_settle_seconds_neither_count_nor_fail(watched):
+    """H1"""
     machine = watched(settle=30)
     machine.let_pass(2)
     machine.shows["db answers"] = "failed"
@@ -113,6 +120,7 @@ def test_settle_seconds_neither_count_nor_fail(watched):
 
 @pytest.mark.parametrize("policy, state", [("commit_if_healthy", "HELD"), ("hold", "HELD"), ("rollback", "ROLLING_BACK")])
 def test_end_of_the_time_without_a_healthy_look_is_no_success(watched, policy, state):
+    """S4"""
     machine = watched(grace=60, not_after=20, on_expiry=policy)
     machine.shows["db answers"] = "unreachable"
     machine.let_pass(25)
@@ -164,3 +172,17 @@ def test_units_that_cannot_be_started_after_the_upgrade_are_a_failure(rig):
     machine.boot("trixie")
     machine.end("resume", error="db/0 could not be started again")
     assert machine.state == "ROLLING_BACK"
+
+
+def test_failures_seen_before_the_boot_do_not_count_after_it(rig):
+    """H3"""
+    machine = rig()
+    machine.upgrade()
+    machine.let_pass(3)
+    machine.shows["db answers"] = "failed"
+    machine.let_pass(2)
+    assert machine.ask("status")["last_health"][1]["misses"] == 2
+    machine.boot("trixie", "boot-8")
+    machine.end("resume")
+    machine.let_pass(2)
+    assert (machine.state, machine.ask("status")["last_health"][1]["misses"]) == ("WATCHING", 0)

@@ -103,6 +103,7 @@ def test_program_of_another_boot_is_started_again(tmp_path):
 
 
 def test_number_of_a_dead_program_that_is_used_again_is_not_taken_for_it(tmp_path):
+    """M7"""
     other = subprocess.Popen(["sleep", "60"])
     try:
         program = Detached(str(tmp_path / "calls"), str(tmp_path / "log" / "x"), "boot-1")
@@ -216,3 +217,11 @@ def test_program_that_is_just_beginning_is_waited_for_and_not_started_again(tmp_
         killed.stop(signal.SIGKILL)
         while killed.poll() is None:
             pass
+
+
+def test_no_program_that_has_ended_is_left_unreaped(loop):
+    """L5"""
+    loop.work(lambda ctx: (ctx.run(["true"]), ctx.run(["sleep", "60"], timeout=0.1), ctx.call(["true"], "up.log")))
+    assert loop.hear().error is None
+    children = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "stat=,args="], capture_output=True, text=True, check=False).stdout
+    assert [line for line in children.splitlines() if line.startswith("Z")] == []
