@@ -62,6 +62,8 @@ class ActionModule(ActionBase):
         applications = read(values["applications"])
         hosts = list(variables.get("groups", {}).get("all", []))
         chosen = _inspection.scope(values["scope"], applications, hosts)
+        if not chosen and not applications:
+            raise Refusal("invalid", "series_upgrade_applications is empty, so there is nothing to plan; say in it what runs where. %s" % _inspection.UNCHANGED)
         results = values["preflight"] if values["preflight"] is not None else _preflights(variables, hosts)
         machines = _inspection.machines(applications, hosts, chosen, results, purpose, run, target, bool(context.CLIARGS.get("subset")))
 

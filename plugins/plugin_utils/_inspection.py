@@ -91,9 +91,9 @@ def machines(
             continue
         look = _to_roll_back if purpose == "rollback" else _to_upgrade
         found[host] = look(host, result, run, goal, host in chosen)
-    problems = [state.problem for state in found.values() if state.problem and state.selected and not state.done]
+    problems = {host: state.problem for host, state in found.items() if state.problem and state.selected and not state.done}
     if problems and purpose == "upgrade":
-        raise Refusal("preflight", " ".join(problem.rstrip(".") + "." for problem in problems) + " " + UNCHANGED)
+        raise Refusal("preflight", " ".join(_together(problems) + [UNCHANGED]))
     return found
 
 
@@ -207,8 +207,17 @@ def _to_roll_back(host: str, result: t.Mapping[str, t.Any], run: str, goal: str,
 
 
 def _sentence(host: str, problems: t.Any) -> str:
-    said = [str(problem).strip().rstrip(".") for problem in problems or []]
-    return ". ".join(problem if host in problem else "%s: %s" % (host, problem) for problem in said)
+    said = ". ".join(str(problem).strip().rstrip(".") for problem in problems or [])
+    return said if not said or said.startswith(host + " ") else "%s: %s" % (host, said)
+
+
+def _together(problems: t.Mapping[str, str]) -> list[str]:
+    """What the machines say, each thing once, after the names of all that say it: a fleet with one mistake has one sentence."""
+    hosts: dict[str, list[str]] = {}
+    for host, problem in problems.items():
+        said = problem[len(host) + 2:] if problem.startswith(host + ": ") else ""
+        hosts.setdefault(said or problem, []).extend([host] if said else [])
+    return ["%s%s." % (", ".join(names) + ": " if names else "", said.rstrip(".")) for said, names in hosts.items()]
 
 
 def _shown(value: t.Any) -> str:

@@ -134,6 +134,8 @@ def text_of_fleet(leases: t.Mapping[str, Facts] | None, machines: Facts, now: fl
     if leases == {}:
         lines.append("  the lease endpoint knows none")
     lines.append("Machines")
+    # What to look at is the same for all machines of which one thing is not known, and is said once.
+    hints: dict[str, None] = {}
     for host, found in sorted(machines.items()):
         status = found.get("status")
         if status:
@@ -144,7 +146,10 @@ def text_of_fleet(leases: t.Mapping[str, Facts] | None, machines: Facts, now: fl
             lines += ["  %-12s   %s" % ("", line) for line in told]
         else:
             why = found.get("msg") or "it was not asked"
-            lines.append("  %-12s %-12s %-9s %s" % (host, "not known", "", why[len(host) + 2 :] if why.startswith(host + ": ") else why))
+            why, dummy, hint = (why[len(host) + 2:] if why.startswith(host + ": ") else why).partition(". ")
+            hints.update({hint: None} if hint else {})
+            lines.append("  %-12s %-12s %-9s %s" % (host, "not known", "", why))
+    lines += ["  " + hint for hint in hints]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -171,7 +176,7 @@ def _how(status: Facts) -> str:
 def _holding(lease: Facts) -> str:
     pins = len(lease.get("pins", []))
     overdue = ", its holder has not renewed in time" if lease.get("overdue") else ""
-    return ("not pinned" if not pins else "pinned once" if pins == 1 else "pinned %d times" % pins) + overdue
+    return ("not pinned" if not pins else "pinned" if pins == 1 else "pinned %d times" % pins) + overdue
 
 
 def _since(halted: t.Any) -> str:

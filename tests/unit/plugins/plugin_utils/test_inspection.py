@@ -57,6 +57,17 @@ def test_an_unknown_name_in_the_scope_is_refused():
         _inspection.scope(["dbb", "m1", "m9"], APPLICATIONS, HOSTS)
 
 
+def test_what_is_wrong_on_every_machine_is_said_once_after_their_names():
+    small = {**OLD, "problems": ["10 MB are free for /var, and 20 MB are needed. Make room."]}
+    with pytest.raises(Refusal, match=r"^m1, m2: 10 MB are free for /var, and 20 MB are needed. Make room. Nothing was changed.$"):
+        look({"m1": small, "m2": small})
+
+
+def test_a_machine_is_named_although_its_name_is_part_of_what_is_said():
+    with pytest.raises(Refusal, match=r"^m1: /srv/m1/marker.json is damaged. m2: /srv/m2/marker.json is damaged. Nothing"):
+        look({host: {**OLD, "problems": ["/srv/%s/marker.json is damaged." % host]} for host in ("m1", "m2")})
+
+
 def test_a_machine_on_the_target_is_done_and_others_go():
     found = look({"m1": {**OLD, "series": "trixie"}})
     assert found["m1"].done and found["m2"].goes
