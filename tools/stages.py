@@ -23,10 +23,11 @@ JUNIT = ("unit", "integration", "e2e")
 
 def run(stage):
     """Run one stage to its end. Returns its exit status."""
-    arguments = ["make", "--no-print-directory", stage]
-    if stage in JUNIT:
-        arguments.append("ARGS=--junitxml=%s" % (RESULTS / (stage + ".xml")))
-    process = subprocess.Popen(arguments, cwd=TOP, start_new_session=True, stdin=subprocess.DEVNULL)
+    # The ARGS of `make test` name stages, and make would hand them on to each of them.
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "ARGS")}
+    report = "--junitxml=%s" % (RESULTS / (stage + ".xml")) if stage in JUNIT else ""
+    process = subprocess.Popen(
+        ["make", "--no-print-directory", stage, "ARGS=" + report], cwd=TOP, env=environment, start_new_session=True, stdin=subprocess.DEVNULL)
     try:
         return process.wait()
     except BaseException:
