@@ -19,7 +19,9 @@ import subprocess
 import time
 from typing import Callable, List, Mapping, Optional, Sequence
 
+# The script outlives a SIGTERM to the whole session, to tell how its program ended; a trap, unlike an ignored signal, is not inherited.
 SCRIPT = """\
+trap : TERM
 exec </dev/null >>{log} 2>&1
 read -r line </proc/$$/stat && printf '%s\\n' "$line" >{directory}/pid
 {program}
