@@ -39,7 +39,7 @@ e2e: setup system ## a real fleet from bookworm to trixie and back (root)
 bench: setup ## the figures of the README, each beside a named rival
 	@.venv/bin/python -m tests.bench $(ARGS)
 
-fuzz: setup ## a million strange requests and markers against the watcher: ARGS="--requests 10000000 --markers 10000000"
+fuzz: setup ## a million strange requests and markers against the watcher, and disturbed lives: ARGS="--requests 10000000 --stories 100000"
 	@.venv/bin/python -m tests.fuzz --requests 1000000 --markers 1000000 $(ARGS)
 
 docs: setup ## lint and render the documentation of the plugins into build/docs

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """
-Requests and markers that nobody would send or write, against the watcher's rooms in this process.
+Requests and markers that nobody would send or write, and whole lives disturbed at any step, against the watcher's rooms in this process.
 
-    python -m tests.fuzz [--requests N] [--markers N] [--seed S]
+    python -m tests.fuzz [--requests N] [--markers N] [--stories N] [--seed S]
 
 The seed is printed first and tells the whole run; the first crash or wrong state ends it with exit status 1.
 """
@@ -16,6 +16,7 @@ import collections
 import os
 import pathlib
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -23,6 +24,8 @@ import typing as t
 
 from tests.fuzz.markers import Markers
 from tests.fuzz.talk import Talk
+from tests.rig.oracle import WrongState
+from tests.rig.story import DISTURBANCES, Story, tell
 
 # Lines in one go; in between the watcher's life goes on.
 BREATH = 8
@@ -48,13 +51,32 @@ def markers(count: int, seed: int, directory: pathlib.Path) -> collections.Count
     return collections.Counter(subject.counts)
 
 
-SUBJECTS: dict[str, t.Callable[[int, int, pathlib.Path], collections.Counter[str]]] = {"requests": requests, "markers": markers}
+def stories(count: int, seed: int, directory: pathlib.Path) -> collections.Counter[str]:
+    """How count disturbed lives have ended, each like its undisturbed one. Raises what goes wrong."""
+    dice, ends = random.Random(seed), collections.Counter[str]()
+    for number in range(count):
+        story = Story.told_by(dice.randrange(10 ** 9))
+        end, life = tell(directory / ("%d-a" % number), story)
+        at, how = dice.randrange(1, life.disk.acts), dice.choice(DISTURBANCES)
+        found, disturbed = tell(directory / ("%d-b" % number), story, at, how)
+        if found != end and not (disturbed.disturbed_early and found[0] == "ABORTED"):
+            raise WrongState("%r, %s at step %d, has ended as %r and not as %r" % (story, how, at, found, end))
+        ends[found[0]] += 1
+        for name in ("a", "b"):
+            shutil.rmtree(directory / ("%d-%s" % (number, name)))
+    return ends
+
+
+SUBJECTS: dict[str, t.Callable[[int, int, pathlib.Path], collections.Counter[str]]] = {
+    "requests": requests, "markers": markers, "stories": stories,
+}
 
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="No crash and no wrong state, whatever is sent or lies there.")
     parser.add_argument("--requests", type=int, default=1000000, metavar="N")
     parser.add_argument("--markers", type=int, default=100000, metavar="N")
+    parser.add_argument("--stories", type=int, default=2000, metavar="N")
     parser.add_argument("--seed", type=int, default=None, help="repeat a run (default: another one each time)")
     options = parser.parse_args(arguments)
     seed = int(time.time()) if options.seed is None else options.seed

@@ -14,11 +14,8 @@ import typing as t
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import marker as markers, record as records
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.marker import Damaged, Marker
 from tests.fuzz import garbage
+from tests.rig.oracle import WrongState
 from tests.rig.watcher import Rig
-
-
-class WrongState(AssertionError):
-    """What a run has shown to be wrong, in a sentence."""
 
 
 class Markers:

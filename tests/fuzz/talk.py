@@ -21,11 +21,10 @@ from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.journal import Journal
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.marker import NotDurable
 from tests.fuzz import garbage
-from tests.fuzz.markers import WrongState
+from tests.rig.oracle import WrongState, follows
 from tests.rig.watcher import Rig
 
 FIELDS = ("v", "do", "request_id", "reason", "seconds", "if_generation", "force", "for", "timeout", "since", "what")
-ROADS = {(before, after) for (before, event), after in states.TRANSITIONS.items() if event != "arm"}
 ID = ("a", "b", "c", "d", "e")
 
 
@@ -44,20 +43,9 @@ class Paper:
             raise NotDurable("no space left")
         written = dict(new, generation=new["generation"] + 1)
         if self.record is not None and new["upgrade_id"] == self.record["upgrade_id"]:
-            self._look(self.record, written)
+            follows(self.record, written)
         self.record = written
         return written
-
-    def _look(self, old: dict[str, t.Any], new: dict[str, t.Any]) -> None:
-        before, after = old["state"], new["state"]
-        if before != after and (before, after) not in ROADS:
-            raise WrongState("%s does not follow %s" % (after, before))
-        if old["irreversible"] and (after == states.ABORTED or not new["irreversible"]):
-            raise WrongState("what was irreversible has been forgotten on the way to %s" % after)
-        if after == states.COMMITTING and before != after:
-            asked = any(given["do"] == "commit" for given in new["requests"].values())
-            if not asked and new["grace_remaining"] > 0 and new["not_after_remaining"] != 0:
-                raise WrongState("committed with %s s of grace left, and nobody has asked for it" % new["grace_remaining"])
 
 
 class Memory(Journal):

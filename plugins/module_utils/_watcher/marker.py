@@ -42,6 +42,8 @@ class Marker:
         self.previous = self.path + ".prev"
         self._reserve = os.path.join(directory, RESERVE_NAME)
         self._writer = writer or {}
+        # The checksum of a record that may be on the disk although its writing was refused.
+        self._unsure: Optional[str] = None
 
     def read(self) -> Optional[Dict[str, Any]]:
         """The record; None when there is none. Raises Damaged when neither the record nor its predecessor can be read."""
@@ -71,18 +73,38 @@ class Marker:
         except Damaged as problem:
             raise NotDurable("the marker was damaged by somebody else: {0}".format(problem))
         found = current["generation"] if current else 0
-        if whole and found != record.get("generation", 0):
+        ours = current is not None and current["sha256"] == self._unsure
+        if whole and not ours and found != record.get("generation", 0):
             raise NotDurable("somebody else wrote the marker: generation {0} instead of {1}".format(found, record.get("generation", 0)))
         new = dict(record, schema=SCHEMA, generation=record.get("generation", 0) + 1, writer=self._writer)
         new.pop("sha256", None)
         new["sha256"] = checksum(new)
-        data = json.dumps(new, indent=1, sort_keys=True).encode("utf-8") + b"\n"
+        data = _as_bytes(new)
         try:
             # A torn marker must not become the previous one: it would push out the last whole record.
-            self._replace(data, self.previous if whole else None)
+            self._replace(data, self.previous if whole and not ours else None)
         except OSError as problem:
+            self._take_back(new["sha256"], current)
             raise NotDurable("the marker could not be written: {0}".format(problem))
+        self._unsure = None
         return new
+
+    def _take_back(self, checksum_of_new: str, before: Optional[Dict[str, Any]]) -> None:
+        """A write has failed: should the new record be in its place already (the directory was not synced), put back the one before.
+
+        When that fails as well, the record on the disk is one that nobody was promised; the next write goes over it.
+        """
+        try:
+            if load(self.path)["sha256"] != checksum_of_new:
+                return
+            self._unsure = checksum_of_new
+            if before is None:
+                os.unlink(self.path)
+            else:
+                files.replace(self.path, _as_bytes(before))
+            self._unsure = None
+        except (Damaged, OSError):
+            pass
 
     def _replace(self, data: bytes, keep_as: Optional[str]) -> None:
         try:
@@ -101,11 +123,15 @@ class Marker:
     def restore(self, record: Optional[Dict[str, Any]]) -> None:
         """Undo of an arming that was not taken over: put back what was there, or remove the marker."""
         if record is not None:
-            files.replace(self.path, json.dumps(record, indent=1, sort_keys=True).encode("utf-8") + b"\n")
+            files.replace(self.path, _as_bytes(record))
             return
         for path in (self.previous, self.path):
             if os.path.exists(path):
                 os.unlink(path)
+
+
+def _as_bytes(record: Dict[str, Any]) -> bytes:
+    return json.dumps(record, indent=1, sort_keys=True).encode("utf-8") + b"\n"
 
 
 def load(path: str) -> Dict[str, Any]:

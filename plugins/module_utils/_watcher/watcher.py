@@ -75,10 +75,11 @@ class Watcher:
     def take_over(self) -> None:
         """First act of a new process, and of a new boot: look at what is live before anything goes on."""
         self.book.change()
-        self._taken_over = True
         self.book.tell_missing_state()
         if self.record["boot_id"] != self.machine.boot_id:
             self._new_boot()
+        # Only now: a boot that could not be recorded must be looked at again, or it would be asked for once more.
+        self._taken_over = True
         self.go_on()
 
     def go_on(self) -> None:

@@ -11,8 +11,8 @@ import random
 import pytest
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import requests as verbs
 from tests.fuzz import __main__ as fuzz
-from tests.fuzz.markers import WrongState
 from tests.fuzz.talk import Talk
+from tests.rig.oracle import WrongState
 from tests.rig.watcher import Rig
 
 
@@ -27,7 +27,7 @@ def test_requests_that_nobody_would_send_neither_crash_the_watcher_nor_bring_it_
 
 
 def test_markers_that_nobody_has_written_are_invalid_or_the_one_before_and_never_no_upgrade(tmp_path):
-    counts = fuzz.markers(1000, 20261128, tmp_path)
+    counts = fuzz.markers(500, 20261128, tmp_path)
     assert min(counts.values()) > 0 and len(counts) == 4
 
 

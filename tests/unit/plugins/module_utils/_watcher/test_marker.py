@@ -204,3 +204,28 @@ def test_whatever_stands_in_the_place_of_the_temporary_file_is_neither_followed_
     with pytest.raises(NotDurable):
         marker.write(dict(written, state="UPGRADING"))
     assert (marker.read(), outside.read_text()) == (written, "theirs")
+
+
+@pytest.mark.parametrize("also", [False, True])
+def test_record_whose_directory_could_not_be_synced_is_taken_back_and_never_wedges_the_next(marker, monkeypatch, also):
+    """M1, C8"""
+    first = marker.write(marker.write({"state": "ARMED"}))
+    real = files.sync_directory
+
+    def broken(path):
+        if also:
+            # Nor can anything be put back.
+            monkeypatch.setattr(os, "rename", lambda old, new: broken(new))
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(files, "sync_directory", broken)
+        disk.setattr(os, "rename", os.rename)
+        with pytest.raises(NotDurable):
+            marker.write(dict(first, state="UPGRADING"))
+    monkeypatch.undo()
+    assert files.sync_directory is real
+    if not also:
+        assert marker.read()["state"] == "ARMED"
+    third = marker.write(dict(first, state="ABORTED"))
+    assert (marker.read(), third["generation"]) == (third, first["generation"] + 1)

@@ -9,6 +9,7 @@ import errno
 
 import pytest
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import files
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.record import NotDurable
 
 
 def test_same_request_twice_gets_the_same_answer(rig):
@@ -135,3 +136,28 @@ def test_status_and_history_are_told_after_the_end_and_by_later_watchers(rig, en
     status = machine.ask("status")
     assert (status["state"], status["upgrade_id"]) == (end, "to-trixie/m1/1")
     assert end in [event["state"] for event in status["history"]]
+
+
+def test_boot_that_cannot_be_recorded_is_looked_at_again_and_never_repeated(rig, monkeypatch):
+    """T3, C8"""
+    machine = rig()
+    machine.ask("upgrade")
+    for name in ("drain", "prepare", "change", "prove"):
+        machine.end(name)
+    assert machine.begun[-1] == "reboot"
+    real, writes = files.replace, []
+
+    def full_after_the_first(path, data, keep_as=None, mode=0o600):
+        writes.append(path)
+        if len(writes) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, data, keep_as, mode)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(files, "replace", full_after_the_first)
+        with pytest.raises(NotDurable):
+            machine.boot("trixie")
+        with pytest.raises(NotDurable):
+            machine.let_pass(1)
+    machine.let_pass(1)
+    assert (machine.state, machine.begun.count("reboot"), machine.begun[-1]) == ("WATCHING", 1, "resume")

@@ -186,3 +186,22 @@ def test_failures_seen_before_the_boot_do_not_count_after_it(rig):
     machine.end("resume")
     machine.let_pass(2)
     assert (machine.state, machine.ask("status")["last_health"][1]["misses"]) == ("WATCHING", 0)
+
+
+@pytest.mark.parametrize("late", [0, 1, 2, 3])
+def test_rollback_that_comes_as_the_grace_ends_is_promised_or_refused_and_never_lost(watched, late):
+    """S1, S3: whichever is durable first wins, on either side of the last second."""
+    machine = watched()
+    machine.let_pass(9 + late)
+    grace_is_over = machine.state == "COMMITTING"
+    answer = machine.ask("rollback", request_id="back")
+    if grace_is_over:
+        assert answer["kind"] == "busy"
+        machine.end("commit")
+        assert machine.state == "COMMITTED"
+        assert machine.ask("rollback", request_id="back")["result"] == "accepted", "late, and a normal path"
+    else:
+        assert answer["result"] == "accepted"
+    machine.let_pass(100)
+    assert machine.state == "ROLLING_BACK"
+    assert [event["state"] for event in machine.journal.last(50) if event["event"] == "state"][-2:] == ["ROLLBACK_REQUESTED", "ROLLING_BACK"]
