@@ -237,7 +237,8 @@ class Life:
 
     def _is_over(self) -> bool:
         wish, rig = self._wish(), self.rig
-        return rig.state in TERMINAL and rig.watcher.work is None and not self.cut and not rig.record["cleaning"] and (wish is None or rig.state not in wish.states)
+        idle = rig.watcher.work is None and not self.cut and not rig.record["cleaning"]
+        return rig.state in TERMINAL and idle and (wish is None or rig.state not in wish.states)
 
     def _tear(self) -> None:
         """Only what was not synced yet can tear: the marker between its rename and the end of its write."""

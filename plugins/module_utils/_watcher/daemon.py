@@ -223,7 +223,7 @@ class Signals:
 
 
 def read_boot_id(path: str) -> str:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8") as file:
         return file.read().strip()
 
 

@@ -103,7 +103,7 @@ class Detached:
     def result(self) -> Optional[int]:
         """Its exit status; None while there is none."""
         try:
-            with open(self._path("rc"), encoding="ascii") as file:
+            with open(self._path("rc"), encoding="utf-8") as file:
                 text = file.read()
         except FileNotFoundError:
             return None
