@@ -51,11 +51,11 @@ function moment(at, words) {
   made.title = date.toLocaleString();
   made.dataset.at = at;
   made.dataset.words = words;
-  made.textContent = words === "day" ? date.toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" }) : relative[words](at);
+  made.textContent = words === "day" ? date.toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }) : relative[words](at);
   return made;
 }
 
-const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 function tick() {
   if (state) for (const made of document.querySelectorAll("time.ticking")) made.textContent = relative[made.dataset.words](Number(made.dataset.at));
