@@ -14,7 +14,7 @@ import datetime
 import html
 import typing as t
 
-from ._timeline_spans import WORDS, Facts, Lane, Moment, Span, applications, frozen, length, machines
+from ._timeline_spans import WORDS, Facts, Lane, Span, applications, frozen, length, machines
 from ._timeline_style import STYLE
 
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
