@@ -58,7 +58,10 @@ def stories(count: int, seed: int, directory: pathlib.Path) -> collections.Count
         story = Story.told_by(dice.randrange(10 ** 9))
         end, life = tell(directory / ("%d-a" % number), story)
         at, how = dice.randrange(1, life.disk.acts), dice.choice(DISTURBANCES)
-        found, disturbed = tell(directory / ("%d-b" % number), story, at, how)
+        try:
+            found, disturbed = tell(directory / ("%d-b" % number), story, at, how)
+        except AssertionError as problem:
+            raise WrongState("%r, %s at step %d: %s" % (story, how, at, problem)) from problem
         if found != end and not (disturbed.disturbed_early and found[0] == "ABORTED"):
             raise WrongState("%r, %s at step %d, has ended as %r and not as %r" % (story, how, at, found, end))
         ends[found[0]] += 1

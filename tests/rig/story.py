@@ -126,6 +126,8 @@ class Watched(Marker):
         # Not what lies on the disk: a refused write that could not be taken back was never promised to anybody.
         before = self.promised or self.read()
         Watched.writing = True
+        if isinstance(files.os, Disk):
+            files.os.renamed = ""
         try:
             written = super().write(record)
         finally:

@@ -94,5 +94,5 @@ def _event(line: bytes) -> Any:
         event = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError):
         return None
-    whole = isinstance(event, dict) and type(event.get("seq")) is int and isinstance(event.get("event"), str) and isinstance(event.get("ts"), (int, float))
+    whole = isinstance(event, dict) and isinstance(event.get("seq"), int) and isinstance(event.get("event"), str) and isinstance(event.get("ts"), (int, float))
     return event if whole else None
