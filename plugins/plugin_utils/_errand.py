@@ -77,7 +77,7 @@ class Errand:
         return self._outcome()
 
     def rehearse(self, conversation: Conversation, deadline: float) -> dict[str, t.Any]:
-        """Asks for the status and no more."""
+        """Asks for the status, and whether a rollback would be accepted; nothing is changed. Raises ChannelError."""
         try:
             self._status = conversation.status(deadline)
         except NoWatcher:
@@ -86,6 +86,8 @@ class Errand:
             return {"changed": self._do != "wait", "msg": "%s has no watcher yet; it would be asked to %s once it is armed" % (self._host, self._do)}
         self._is_ours()
         verb = self._needed()
+        if verb == "rollback":
+            conversation.ask("may_roll_back", deadline, force=self._force)
         would = "%s is %s and would be asked to %s" % (self._host, self._status.get("state"), verb) if verb else "%s is %s" % (
             self._host, self._status.get("state"))
         return {"changed": bool(verb), "status": self._shown(), "state": self._status.get("state"), "msg": would}

@@ -93,7 +93,7 @@ class Talk:
         before, known = self.life.paper.record, request.get("request_id") in self.life.record["requests"]
         answer = requests.handle(self.life.watcher, request)
         after = self.life.paper.record
-        if not answer["ok"] and before is not after:
+        if not (answer["ok"] and request["do"] in protocol.CHANGING) and before is not after:
             raise WrongState("%r was refused and has changed the record" % (request,))
         if answer["ok"] and request["do"] in protocol.CHANGING and answer["result"] == "accepted":
             if after["requests"].get(request["request_id"]) != answer:

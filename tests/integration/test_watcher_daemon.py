@@ -290,3 +290,40 @@ def test_command_reads_like_a_person_asks(machine):
     assert "db answers" in shown
     assert machine.command("commit", "--wait").returncode == 0
     assert "COMMITTED  " in machine.command("events").stdout
+
+
+def test_what_leads_back_is_deleted_by_the_watcher_itself_and_earlier_on_request(machine):
+    """S6"""
+    dropped = machine.directory / "dropped"
+    snapshot = {"kind": "command", "create": "true", "revert": "true", "drop": "echo $SERIES_UPGRADE_SNAPSHOT >>%s" % dropped}
+    machine.arm(snapshot=snapshot, retain=30)
+    machine.ask("upgrade")
+    machine.wait("COMMITTED")
+    assert machine.status()["retain_remaining"] > 29 * 86400 and not dropped.exists()
+    machine.kill()
+    machine.start()
+    assert machine.command("clean", "--reason", "room is needed").returncode == 0
+    while machine.status()["retain_remaining"] is not None:
+        pass
+    assert dropped.read_text() == "to-trixie_m1_1\n"
+    # The next one is kept for no time at all.
+    machine.series_file.write_text("ID=debian\nVERSION_CODENAME=bookworm\n")
+    machine.arm(upgrade_id="to-trixie/m1/2", snapshot=snapshot, retain=0)
+    machine.ask("upgrade")
+    machine.wait("COMMITTED")
+    while machine.status()["retain_remaining"] is not None:
+        pass
+    assert dropped.read_text() == "to-trixie_m1_1\nto-trixie_m1_2\n"
+
+
+def test_person_at_the_machine_announces_disruptions_and_forces_a_rollback_by_name(machine):
+    """H2"""
+    machine.arm(grace=60, no_return=[{"application": "db", "command": "true", "reason": "its data has the new format"}])
+    machine.ask("upgrade")
+    machine.wait("WATCHING")
+    assert machine.command("expect_disruption", "120", "the leader is moved").returncode == 0
+    assert machine.status()["windows"][0]["what"] == "the leader is moved"
+    refused = machine.command("rollback")
+    assert (refused.returncode, refused.stderr) == (
+        1, "too_late: db is past its point of no return: its data has the new format; force it by naming: db\n")
+    assert machine.command("rollback", "--force", "db", "--wait").returncode == daemon.EXIT["ROLLED_BACK"]

@@ -205,6 +205,8 @@ class Life:
         fails = (ending, name) in (("prepare fails", "prepare"), ("change fails", "change"), ("way back fails", "rollback-resume"))
         if name == "prepare" and not fails:
             rig.watcher.hear(Message("remember", "snapshot", {"name": "one"}))
+            if "snapshot" not in rig.record["memory"]:
+                return  # it could not be recorded, so this work waits
         if name == "prove":
             rig.machine.live = "trixie"
         if name == "rollback-put back":

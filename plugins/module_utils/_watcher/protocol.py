@@ -16,7 +16,8 @@ MAX_PATH = 107
 # A request is a few hundred bytes; a peer that sends more than this without a newline is not speaking our language.
 MAX_LINE = 64 * 1024
 
-VERBS = ("status", "drain", "upgrade", "rollback", "commit", "abort", "hold", "resume", "extend", "expect_disruption", "clean", "subscribe", "wait", "shutdown")
+VERBS = ("status", "may_roll_back", "drain", "upgrade", "rollback", "commit", "abort", "hold", "resume", "extend", "expect_disruption", "clean",
+         "subscribe", "wait", "shutdown")
 # Verbs that change the record. They need a request_id, so that a retry after a cut connection is safe.
 CHANGING = ("drain", "upgrade", "rollback", "commit", "abort", "hold", "resume", "extend", "expect_disruption", "clean")
 
@@ -93,7 +94,7 @@ def decode(line: bytes) -> Dict[str, Any]:
 
 def _check_force(request: Dict[str, Any]) -> None:
     force = request.get("force", False)
-    if request["do"] != "rollback":
+    if request["do"] not in ("rollback", "may_roll_back"):
         if not isinstance(force, bool):
             raise ProtocolError("bad_request", "force is true or false")
         return

@@ -124,10 +124,9 @@ def _upgrade(watcher: Watcher, request: Message) -> Message:
     return result
 
 
-def _rollback(watcher: Watcher, request: Message) -> Message:
+def _reason_to_go_back(watcher: Watcher, request: Message) -> str:
+    """The reason that is recorded with a rollback. Raises ProtocolError when there is to be none."""
     state = watcher.book.state
-    if state in states.BACK:
-        return _already(watcher, request)
     if state in (ARMED, ABORTED) or (state == UPGRADING and not watcher.record["irreversible"]):
         raise ProtocolError("no_artifact", "nothing has been changed yet, so there is nothing to roll back; abort instead")
     if state == COMMITTING:
@@ -146,10 +145,24 @@ def _rollback(watcher: Watcher, request: Message) -> Message:
             raise ProtocolError("too_late", "{0}; force it by naming: {1}".format(told(refused), ", ".join(sorted({name for name, _why in refused}))))
         if passed:
             reason += " (forced, although {0})".format(told(passed))
-    result = _accept(watcher, request, "rollback", reason)
+    return reason
+
+
+def _rollback(watcher: Watcher, request: Message) -> Message:
+    if watcher.book.state in states.BACK:
+        return _already(watcher, request)
+    result = _accept(watcher, request, "rollback", _reason_to_go_back(watcher, request))
     watcher.overtake()
     _go(watcher)
     return result
+
+
+def _may_roll_back(watcher: Watcher, request: Message) -> Message:
+    """Whether a rollback would be accepted now. A verb of its own, so that no other watcher takes the question for the request."""
+    if watcher.book.state in states.BACK:
+        return _already(watcher, request)
+    _reason_to_go_back(watcher, request)
+    return answer(request, "would", state=watcher.book.state, generation=watcher.record["generation"])
 
 
 def _commit(watcher: Watcher, request: Message) -> Message:
@@ -254,7 +267,7 @@ def _shutdown(watcher: Watcher, request: Message) -> Message:
 
 
 VERBS: Dict[str, Callable[[Watcher, Message], Message]] = {
-    "status": _status, "drain": _drain, "upgrade": _upgrade, "rollback": _rollback, "commit": _commit, "abort": _abort, "hold": _hold,
+    "status": _status, "may_roll_back": _may_roll_back, "drain": _drain, "upgrade": _upgrade, "rollback": _rollback, "commit": _commit, "abort": _abort, "hold": _hold,
     "resume": _resume, "extend": _extend, "expect_disruption": _expect_disruption, "clean": _clean, "shutdown": _shutdown,
 }
 

@@ -71,7 +71,7 @@ class Machine:
                 self.becomes(self.coming.pop(0))
             told = {"state": self.state, "generation": 7, "seq": len(self.events), "history": self.events[-20:], **self.more}
             return {"v": 1, "ok": True, "result": "status", **told}
-        if request["request_id"] in self.answered:
+        if request.setdefault("request_id", do) in self.answered:
             return self.answered[request["request_id"]]
         self.heard.append(request)
         if self.refusals:
@@ -390,3 +390,9 @@ def test_only_a_rollback_is_forced_and_by_name(clock):
     run(back, clock, "rollback", force=["db"])
     run(held, clock, "hold", force=["db"])
     assert (back.heard[0]["force"], held.heard[0].get("force")) == (["db"], None)
+
+
+def test_a_rehearsed_rollback_is_asked_and_not_sent(clock):
+    machine = Machine(clock, "WATCHING", may_roll_back=["WATCHING"])
+    assert Errand("m1", "rollback", force=["db"]).rehearse(conversation(machine, clock), FAR)["changed"]
+    assert [(request["do"], request["force"]) for request in machine.heard] == [("may_roll_back", ["db"])]

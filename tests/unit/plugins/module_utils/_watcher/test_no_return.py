@@ -47,10 +47,11 @@ def test_only_who_names_the_application_goes_back_all_the_same(watched, force, d
         assert machine.record["reason"] == "worse things happen (forced, although db is past its point of no return: its data has the new format)"
 
 
+@pytest.mark.parametrize("do", ["rollback", "may_roll_back"])
 @pytest.mark.parametrize("force", [True, 7, [7], [""], {"db": 1}])
-def test_force_without_a_name_is_no_request(force):
+def test_force_without_a_name_is_no_request(force, do):
     with pytest.raises(protocol.ProtocolError) as refusal:
-        protocol.decode(json.dumps({"v": 1, "do": "rollback", "request_id": "r", "force": force}).encode())
+        protocol.decode(json.dumps({"v": 1, "do": do, "request_id": "r", "force": force}).encode())
     assert refusal.value.kind == "bad_request"
 
 
@@ -84,3 +85,12 @@ def test_late_rollback_asks_as_well(watched):
     machine.end("commit")
     assert machine.ask("rollback")["kind"] == "too_late"
     assert machine.state == "COMMITTED"
+
+
+@pytest.mark.parametrize("points, force, answered", [([OPEN], None, "would"), ([PASSED], None, "too_late"), ([PASSED], "db", "would")])
+def test_rollback_that_is_not_meant_is_answered_and_changes_nothing(watched, points, force, answered):
+    machine = watched(*points)
+    before = machine.record["generation"]
+    answer = machine.ask("may_roll_back", **({"force": force} if force else {}))
+    assert answer.get("kind", answer["result"]) == answered
+    assert (machine.state, machine.record["generation"]) == ("WATCHING", before)

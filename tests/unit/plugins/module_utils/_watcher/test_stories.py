@@ -15,7 +15,7 @@ from tests.rig import story as stories
 from tests.rig.story import DISTURBANCES, ENDINGS, Story, tell
 
 # Every story with every disturbance at this many of its steps, at others with each seed.
-POINTS = 3
+POINTS = 2
 
 
 @pytest.fixture
@@ -55,5 +55,5 @@ def test_death_at_any_step_of_a_rollback_leads_to_its_end(place, how):
     story = Story(False, "rollback", (stories.Wish(("ARMED",), "upgrade"), stories.Wish(("WATCHING",), "rollback")))
     end, life = tell(place(), story)
     assert end[0] == "ROLLED_BACK"
-    for at in range(1, life.disk.acts, 2 if how == "killed after" else 5):
+    for at in range(1, life.disk.acts, 3 if how == "killed after" else 7):
         assert tell(place(), story, at, how)[0] == end, at
