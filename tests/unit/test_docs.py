@@ -11,7 +11,7 @@ import re
 import pytest
 import yaml
 
-from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _applications
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _applications, _spec
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PAGES = sorted([TOP / "README.md", TOP / "CONTRIBUTING.md", *(TOP / "docs").glob("*.md"), *(TOP / "roles").glob("*/README.md")])
@@ -52,6 +52,12 @@ def test_variables_that_are_named_are_read_somewhere(page):
     text = re.sub(r"\[[^\]]*\]\([^)]*\)", "", page.read_text(encoding="utf-8"))
     named = set(re.findall(r"\b(?:series_upgrade|upgrade_watcher)_[a-z_]+[a-z]\b", text))
     assert named <= specified()
+
+
+def test_every_variable_that_a_playbook_or_a_spec_reads_is_on_the_page_of_variables():
+    playbooks = "".join(path.read_text(encoding="utf-8") for path in (TOP / "playbooks").glob("*.yml"))
+    read = {*_spec.VARIABLES, *re.findall(r"(?<![\w.])series_upgrade_[a-z_]+(?= \|)", playbooks)}
+    assert not sorted(read - set(re.findall(r"\w+", (TOP / "docs" / "variables.md").read_text(encoding="utf-8"))))
 
 
 def test_the_inventory_of_the_readme_is_taken_as_it_stands():
