@@ -70,19 +70,20 @@ class Markers:
         self._put(self._previous)
         try:
             found = Marker(self._rig.directory).read()
-            records.sound(t.cast(t.Any, found))
+            sound = records.sound(t.cast(t.Any, found))
         except Damaged:
             return "INVALID"
         if found == self._records[self._previous]:
             return "the one before"
-        self._go_on()
+        self._go_on(sound)
         return "gone on from"
 
-    def _go_on(self) -> None:
+    def _go_on(self, record: dict[str, t.Any]) -> None:
         """A watcher on this record answers and lives."""
         journal = pathlib.Path(self._rig.journal.path)
         self._rig.begun.clear()
-        self._rig.start()
+        self._rig.marker = Marker(self._rig.directory)
+        self._rig.watch(records.Book(record, self._rig.marker, self._rig.journal, t.cast(t.Any, self._rig.clock)))
         for verb in ("status", "extend", "hold"):
             self._rig.ask(verb, seconds=1)
         self._rig.let_pass(2)

@@ -37,7 +37,8 @@ def watcher(tmp_path_factory):
         spec = checked({
             "upgrade_id": "u/1", "run": "u", "machine": "m1", "source_series": "bookworm", "target_series": "trixie", "method": "command",
             "command": {"upgrade": "sed -i s/bookworm/trixie/ %s" % (place / "series"), "rollback": "sed -i s/trixie/bookworm/ %s" % (place / "series")},
-            "checks": [{"name": "port", "kind": "tcp", "port": listener.getsockname()[1], "host": "localhost"}, {"name": "is", "kind": "command", "command": "true"},
+            "checks": [{"name": "port", "kind": "tcp", "port": listener.getsockname()[1], "host": "localhost"},
+                       {"name": "is", "kind": "command", "command": "true"},
                        {"name": "web", "kind": "http", "url": "http://localhost:1/", "required": False}],
             "drain": [{"unit": "db/0", "command": "true", "resume": "true"}],
             "no_return": [{"application": "db", "command": "test -e %s" % (place / "passed"), "reason": "r"}],

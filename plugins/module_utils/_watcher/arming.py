@@ -67,7 +67,7 @@ def look(how: Settings) -> Found:
     try:
         record = Marker(how["state_dir"]).read()
         if record is not None:
-            records.sound(record)
+            record = records.sound(record)
     except Damaged as problem:
         raise ArmingError("{0}; look at it, then put back a whole one or move {1} away".format(problem, how["state_dir"]))
     except OSError as problem:

@@ -61,7 +61,7 @@ def serve(options: Options) -> int:
     try:
         record = marker.read()
         if record is not None:
-            sound(record)
+            record = sound(record)
     except Damaged as problem:
         return Loop(options, signals, _Invalid(str(problem)), None, None).run()
     if record is None:

@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import states
 from .clock import Clock
 from .journal import Journal
 from .marker import Damaged, Marker, NotDurable
-from .spec import SpecError, checked
+from .spec import DEFAULTS, SpecError, checked
 
 NOTHING = type(None)
 NUMBER = (int, float)
@@ -23,6 +23,8 @@ SHAPE: Dict[str, Any] = {
     "windows": list, "retain_remaining": NUMBER, "cleaning": (str, NOTHING), "kept": list,
 }
 DAY = 86400.0
+# Fields that came after the first program, with what their absence means: a watcher that is replaced in the middle of an upgrade goes on.
+LATER: Dict[str, Callable[[], Any]] = {"windows": list, "retain_remaining": lambda: DEFAULTS["retain"] * DAY, "cleaning": lambda: None, "kept": list}
 # Answers of this many changing requests are kept, so that a retry gets the same one.
 REQUESTS_KEPT = 50
 
@@ -59,7 +61,11 @@ def fresh(spec: Dict[str, Any], now: float, boot_id: str, service: Dict[str, Any
 
 
 def sound(record: Dict[str, Any]) -> Dict[str, Any]:
-    """The record, when it is one that this program can go on from. Raises Damaged: its checksum is right, and it is not ours all the same."""
+    """The record, when it is one that this program can go on from; what an older program did not know yet means its default.
+
+    Raises Damaged: the checksum is right, and the record is not ours all the same.
+    """
+    record = dict({key: make() for key, make in LATER.items()}, **record)
     try:
         for key, kinds in SHAPE.items():
             if key not in record or not isinstance(record[key], kinds) or (isinstance(record[key], bool) and bool not in _tuple(kinds)):
@@ -83,9 +89,9 @@ def sound(record: Dict[str, Any]) -> Dict[str, Any]:
         spec = checked(record["spec"])
     except SpecError as problem:
         raise Damaged("the record has a spec that cannot be carried out: {0}".format(problem))
-    if spec != record["spec"] or spec["upgrade_id"] != record["upgrade_id"]:
+    if {key: spec[key] for key in record["spec"]} != record["spec"] or spec["upgrade_id"] != record["upgrade_id"]:
         raise Damaged("the record has a spec of another upgrade or program")
-    return record
+    return dict(record, spec=spec)
 
 
 def _number(value: Any) -> float:

@@ -267,7 +267,8 @@ def _shutdown(watcher: Watcher, request: Message) -> Message:
 
 
 VERBS: Dict[str, Callable[[Watcher, Message], Message]] = {
-    "status": _status, "may_roll_back": _may_roll_back, "drain": _drain, "upgrade": _upgrade, "rollback": _rollback, "commit": _commit, "abort": _abort, "hold": _hold,
+    "status": _status, "may_roll_back": _may_roll_back,
+    "drain": _drain, "upgrade": _upgrade, "rollback": _rollback, "commit": _commit, "abort": _abort, "hold": _hold,
     "resume": _resume, "extend": _extend, "expect_disruption": _expect_disruption, "clean": _clean, "shutdown": _shutdown,
 }
 
