@@ -96,6 +96,7 @@ def test_a_machine_that_did_not_answer_fails_with_its_applications(play):
     ({"scope": ["dbb"]}, "invalid", "dbb is neither"),
     ({"applications": {"db": {"units": {"db/0": "m1", "db/1": "m9"}}}}, "invalid", "m9, which is no host of the inventory"),
     ({"applications": {"nosuch": {"units": {"n/0": "m1", "n/1": "m2"}}}}, "invalid", "nosuch has no leader"),
+    ({"applications": {}}, "invalid", "series_upgrade_applications is empty, so there is nothing to plan"),
     ({"applications": {"db": {"unit": {}}}}, "invalid", "an option unit, which does not exist"),
 ])
 def test_bad_input_is_one_sentence_and_a_kind(play, args, kind, sentence):
