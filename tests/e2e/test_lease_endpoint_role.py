@@ -43,12 +43,14 @@ class Host:
 
     def carry_the_libraries(self) -> None:
         subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--require-hashes", "-r", str(REQUIREMENTS), "-d", str(self.place / "wheels")],
+            [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--require-hashes", "-r", str(REQUIREMENTS),
+             "-d", str(self.place / "wheels")],
             check=True, capture_output=True, timeout=240)
         packed = self.place / "wheels.tar"
         subprocess.run(["tar", "-C", str(self.place / "wheels"), "-cf", str(packed), "."], check=True)
         with open(packed, "rb") as stream:
-            self.fleet.run(["ssh", *self.fleet.ssh_options, "root@" + self.machine.ip, "mkdir -p %s && tar -C %s -xf -" % (WHEELS, WHEELS)], check=True, stdin=stream)
+            self.fleet.run(["ssh", *self.fleet.ssh_options, "root@" + self.machine.ip, "mkdir -p %s && tar -C %s -xf -" % (WHEELS, WHEELS)],
+                           check=True, stdin=stream)
 
     def apply(self, *words: str) -> dict:
         """Apply the role; returns the recap of the machine: {ok, changed, failures, ...}."""
