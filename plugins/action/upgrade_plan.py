@@ -32,6 +32,7 @@ OPTIONS = {
     "pin": {"type": "bool", "default": True},
     "pin_duration": {"type": "int", "default": 3600},
     "takeover": {"type": "bool", "default": False},
+    "force": {"type": "list", "elements": "str", "default": []},
     "preflight": {"type": "dict"},
 }
 
@@ -66,6 +67,8 @@ class ActionModule(ActionBase):
             raise Refusal("invalid", "series_upgrade_applications is empty, so there is nothing to plan; say in it what runs where. %s" % _inspection.UNCHANGED)
         results = values["preflight"] if values["preflight"] is not None else _preflights(variables, hosts)
         machines = _inspection.machines(applications, hosts, chosen, results, purpose, run, target, bool(context.CLIARGS.get("subset")))
+        if purpose == "rollback":
+            _inspection.points_of_no_return(applications, machines, target, values["force"])
 
         pinner, leases = "", {}
         concerned = [name for name, application in applications.items() if any(host in machines and machines[host].goes for host in application.machines)]

@@ -20,6 +20,8 @@ from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._turn_fil
 
 # Where the watcher's last word about a host may be found: registered by the roles, newest first. A playbook that asks asks before it acts.
 REGISTERED = ("__series_rollback_outcome", "__series_upgrade_outcome", "__status_answer")
+# What every machine said to the rollback that was not meant yet.
+ASKED_BEFORE = "__rollback_would"
 display = Display()
 
 
@@ -32,7 +34,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         dummy, options = self.validate_argument_spec(
             {
-                "about": {"type": "str", "choices": ["run", "fleet"], "default": "run"},
+                "about": {"type": "str", "choices": ["run", "refusal", "fleet"], "default": "run"},
                 "outcome": {"type": "dict", "default": {}},
                 "leases": {"type": "dict"},
                 "directory": {"type": "path", "default": "series_upgrade_reports"},
@@ -52,7 +54,10 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": "There is no plan to report on; run upgrade_plan before upgrade_report, in the same playbook."}
         hosts = [*plan["hosts"], *plan["skipped"], *plan["failed"]]
         words = {host: _last_word(variables, host) for host in hosts}
-        report = _report.of_run(plan, options["outcome"], words, time.time(), **_story(plan.get("turn_file")))
+        outcome = options["outcome"]
+        if options["about"] == "refusal":
+            outcome = _report.of_refusals(plan, {host: variables["hostvars"][host].get(ASKED_BEFORE) or {} for host in plan["hosts"]})
+        report = _report.of_run(plan, outcome, words, time.time(), **_story(plan.get("turn_file")))
         path = pathlib.Path(options["directory"]).absolute() / _report.file_name(report)
         # A rerun that found everything done must not replace the report of the run that did it.
         written = not self._task.check_mode and not (report["nothing_to_do"] and path.exists())

@@ -59,6 +59,13 @@ options:
       - Needed only when that controller is known to be dead and the minute is too long.
     type: bool
     default: false
+  force:
+    description:
+      - For O(purpose=rollback), the applications that are taken back although their C(no_return) has the rule C(last_machine) and all of
+        their machines are on the target.
+    type: list
+    elements: str
+    default: []
   preflight:
     description:
       - Results of M(leasehold.series_upgrade.preflight) by host.

@@ -21,9 +21,12 @@ description:
   - Runs on the controller, in a play of its own for C(localhost).
 options:
   about:
-    description: A run that has just ended, or the fleet as it is.
+    description:
+      - A run that has just ended, or the fleet as it is.
+      - With V(refusal) a run in which nobody went, because some machines have refused beforehand. What they said is read from the variable
+        C(__rollback_would) of every machine.
     type: str
-    choices: [run, fleet]
+    choices: [run, refusal, fleet]
     default: run
   outcome:
     description: For O(about=run), the result of M(leasehold.series_upgrade.turn) with C(state=close).
@@ -60,17 +63,17 @@ text:
   type: str
 path:
   description: The file with the report.
-  returned: when O(about=run)
+  returned: unless O(about=fleet)
   type: str
   sample: /home/me/series_upgrade_reports/to-trixie.json
 timeline:
   description: The page with the timeline, beside the file.
-  returned: when O(about=run)
+  returned: unless O(about=fleet)
   type: str
   sample: /home/me/series_upgrade_reports/to-trixie.html
 report:
   description: The report, as it is in the file.
-  returned: success, when O(about=run)
+  returned: success, unless O(about=fleet)
   type: dict
   contains:
     succeeded:

@@ -17,6 +17,7 @@ from typing import Any
 
 ORDERS = ("leader_last", "leader_first", "any")
 LEADERS = ("hold", "handover")
+NO_RETURN_RULES = ("last_machine",)
 CHECK_KINDS = {"command": "command", "systemd": "unit", "tcp": "port", "http": "url"}   # kind: the option it cannot do without
 CHECK_OPTIONS = {
     "name", "kind", "command", "unit", "host", "port", "url", "status", "timeout", "interval", "allowed_misses", "required",
@@ -97,10 +98,10 @@ def drains(applications: Mapping[str, Application], machine: str) -> list[dict[s
 
 
 def points_of_no_return(applications: Mapping[str, Application], machine: str) -> list[dict[str, str]]:
-    """What the watcher asks before it takes a machine back: for each unit whose application has a point after which nothing leads back."""
+    """What the watcher asks before it takes a machine back: for each unit whose application has a command for that. A rule is the plan's to keep."""
     return [
-        {"application": application.name, **{key: application.fill(text, unit) for key, text in application.no_return.items()}}
-        for application in applications.values() for unit in application.units_on([machine]) if application.no_return
+        {"application": application.name, **{key: application.fill(application.no_return[key], unit) for key in ("command", "reason")}}
+        for application in applications.values() for unit in application.units_on([machine]) if "command" in application.no_return
     ]
 
 
@@ -200,10 +201,13 @@ def _text(name: str, option: str, given: Any, say: Any) -> str:
 def _no_return(name: str, given: Any, say: Any) -> Mapping[str, str]:
     if not given:
         return {}
-    if not isinstance(given, Mapping) or set(given) != {"command", "reason"} or not all(isinstance(text, str) and text for text in given.values()):
-        say("no_return of application %s needs two texts: command, which ends with 0 once the point is passed, and reason." % name)
+    known = isinstance(given, Mapping) and "reason" in given and len(given) > 1 and set(given) <= {"command", "rule", "reason"}
+    if not known or not all(isinstance(text, str) and text for text in given.values()):
+        say("no_return of application %s needs texts: reason, and command, which ends with 0 once the point is passed, or rule, or both." % name)
         return {}
-    return {"command": given["command"], "reason": given["reason"]}
+    if "rule" in given:
+        _word(name, "no_return.rule", given["rule"], NO_RETURN_RULES, say)
+    return {str(key): str(text) for key, text in given.items()}
 
 
 def _checks(name: str, given: Any, say: Any) -> tuple[Mapping[str, Any], ...]:

@@ -97,6 +97,32 @@ def machines(
     return found
 
 
+def points_of_no_return(
+    applications: t.Mapping[str, t.Any], machines: t.Mapping[str, MachineState], goal: str, force: t.Collection[str],
+) -> None:
+    """
+    Raises Refusal when a machine that is to go back carries an application whose rule says that nothing leads back. FORCE names those that
+    go all the same.
+
+    last_machine: once the whole application is on GOAL. A machine that cannot be seen counts as being there, for a way back that may
+    destroy something is none; one seen elsewhere proves that the point is ahead.
+    """
+    said = []
+    for application in applications.values():
+        states = {host: machines[host] for host in application.machines if host in machines}
+        if application.no_return.get("rule") != "last_machine" or application.name in force or not any(state.goes for state in states.values()):
+            continue
+        if any(state.series not in ("", goal) for state in states.values()):
+            continue
+        unseen = [host for host, state in states.items() if not state.series]
+        reason = application.fill(application.no_return["reason"], sorted(application.units, key=natural)[0]).rstrip(".")
+        said.append("%s is past its point of no return: %s; %s on %s%s. Know better? Then name it: -e '{\"series_upgrade_force\": [\"%s\"]}'." % (
+            application.name, reason, "all its machines are" if not unseen else "all that can be seen of it is", goal,
+            " (not seen: %s)" % ", ".join(unseen) if unseen else "", application.name))
+    if said:
+        raise Refusal("too_late", " ".join([*said, UNCHANGED]))
+
+
 def told_by_watcher(result: t.Mapping[str, t.Any], answer: t.Mapping[str, t.Any] | None) -> t.Mapping[str, t.Any]:
     """RESULT of the preflight, or the watcher's ANSWER where the preflight broke: a half-upgraded machine may have no working Python."""
     status = (answer or {}).get("status")

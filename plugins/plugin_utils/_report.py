@@ -68,6 +68,15 @@ def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float, chronicle: 
     return report
 
 
+def of_refusals(plan: Facts, answers: t.Mapping[str, Facts]) -> dict[str, t.Any]:
+    """The outcome of a run in which nobody went, since some machines refused beforehand. ANSWERS: what each said when it was asked, by host."""
+    refused = [host for host in plan["hosts"] if answers.get(host, {}).get("failed")]
+    others = "it is all of them or none, and %s cannot go" % ", ".join(refused)
+    return {"applications": {}, "machines": {
+        host: {"state": "failed", "why": str(answers[host].get("msg") or "")} if host in refused else {"state": "waiting", "why": others}
+        for host in plan["hosts"]}}
+
+
 def next_steps(report: Facts) -> list[str]:
     """What the operator should do, most urgent first; empty when nothing is left to do."""
     steps = []

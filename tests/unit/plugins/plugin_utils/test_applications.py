@@ -104,7 +104,20 @@ def test_point_of_no_return_is_asked_for_each_unit_of_the_machine():
     assert found["db"].as_dict()["no_return"] == point and "no_return" not in found["web"].as_dict()
 
 
-@pytest.mark.parametrize("given", ["never", {"command": "true"}, {"command": "true", "reason": ""}, {"command": "true", "reason": "x", "why": "y"}])
-def test_point_of_no_return_needs_a_command_and_a_reason(given):
-    with pytest.raises(applications.ApplicationsError, match="no_return of application db needs two texts"):
+@pytest.mark.parametrize("given", ["never", {"command": "true"}, {"command": "true", "reason": ""}, {"command": "true", "reason": "x", "why": "y"}, {"reason": "x"},
+                                   {"rule": "last_machine"}])
+def test_point_of_no_return_needs_a_reason_and_a_command_or_a_rule(given):
+    with pytest.raises(applications.ApplicationsError, match="no_return of application db needs texts"):
         applications.read({"db": {"units": UNITS, "no_return": given}})
+
+
+def test_rule_of_no_return_is_not_for_the_watcher_and_a_command_beside_it_is():
+    rule = {"rule": "last_machine", "reason": "r"}
+    found = applications.read({"db": {"units": UNITS, "no_return": rule}, "web": {"units": UNITS, "no_return": {**rule, "command": "true"}}})
+    assert applications.points_of_no_return(found, "m1") == [{"application": "web", "command": "true", "reason": "r"}]
+    assert found["db"].as_dict()["no_return"] == rule
+
+
+def test_rule_of_no_return_that_does_not_exist_is_refused():
+    with pytest.raises(applications.ApplicationsError, match="no_return.rule of application db is 'first_machine'; it must be one of last_machine"):
+        applications.read({"db": {"units": UNITS, "no_return": {"rule": "first_machine", "reason": "r"}}})

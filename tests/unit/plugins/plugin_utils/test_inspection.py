@@ -231,3 +231,38 @@ def test_where_the_preflight_broke_the_watchers_word_counts():
 def test_findings_of_the_preflight_are_never_replaced():
     found = {"failed": True, "problems": ["its marker is damaged"]}
     assert _inspection.told_by_watcher(found, {"status": {"state": "COMMITTED"}}) == found
+
+
+ETCD = read({"etcd": {"units": {"etcd/0": "m1", "etcd/1": "m2"}, "no_return": {"rule": "last_machine", "reason": "{application} runs as 3.5."}},
+             "web": {"units": {"web/0": "m1"}, "min_healthy": 0}})
+UP = {"series": "trixie", "marker": marker("COMMITTED"), "problems": []}
+
+
+def go_back(results, chosen=("m1",), force=()):
+    machines = _inspection.machines(ETCD, ["m1", "m2"], set(chosen), results, "rollback", RUN, "trixie", False)
+    _inspection.points_of_no_return(ETCD, machines, "trixie", force)
+
+
+def test_nobody_goes_back_once_the_last_machine_is_on_the_target():
+    with pytest.raises(Refusal, match="^etcd is past its point of no return: etcd runs as 3.5; all its machines are on trixie. .*Nothing was changed") as refusal:
+        go_back({"m1": UP, "m2": UP})
+    assert refusal.value.kind == "too_late" and "web" not in refusal.value.msg
+
+
+def test_before_the_last_machine_is_on_the_target_the_others_may_go_back():
+    go_back({"m1": UP, "m2": OLD})
+
+
+def test_machine_that_cannot_be_seen_counts_as_beyond_the_point_of_no_return():
+    with pytest.raises(Refusal, match="all that can be seen of it is on trixie .not seen: m2."):
+        go_back({"m1": UP, "m2": {"unreachable": True}})
+
+
+def test_rule_of_no_return_is_overridden_by_naming_its_application_only():
+    go_back({"m1": UP, "m2": UP}, force=["etcd"])
+    with pytest.raises(Refusal, match="etcd is past"):
+        go_back({"m1": UP, "m2": UP}, force=["web"])
+
+
+def test_rule_of_no_return_is_not_asked_when_none_of_its_machines_goes_back():
+    go_back({"m1": UP, "m2": UP}, chosen=())

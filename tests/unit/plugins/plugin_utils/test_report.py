@@ -103,3 +103,14 @@ def test_a_machine_at_rest_is_one_line_and_all_of_it_only_when_asked_for():
 def test_leases_that_could_not_be_read_are_not_told_as_none():
     assert "not known" in _report.text_of_fleet(None, {}, 0.0)
     assert "knows none" in _report.text_of_fleet({}, {}, 0.0)
+
+
+def test_when_one_machine_refuses_beforehand_the_report_says_who_and_why_and_that_nobody_went():
+    plan = {**PLAN, "purpose": "rollback"}
+    outcome = _report.of_refusals(plan, {"m1": {"failed": True, "msg": "web is past its point of no return: r"}, "m2": {"failed": False}})
+    report = _report.of_run(plan, outcome, {}, 0.0)
+    assert not report["succeeded"] and not report["nothing_to_do"]
+    assert report["machines"]["m1"] == {"state": "failed", "why": "web is past its point of no return: r"}
+    assert report["machines"]["m2"] == {"state": "waiting", "why": "it is all of them or none, and m1 cannot go"}
+    assert report["next"][0] == "m1 has to be looked at: web is past its point of no return: r"
+    assert "m2           did not go" in _report.text_of_run(report)
