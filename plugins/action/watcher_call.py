@@ -9,12 +9,14 @@ import os
 import shlex
 import time
 import typing as t
+import uuid
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..plugin_utils import _action_options
-from ..plugin_utils._control_channel import ChannelError, Target, connect
+from ..plugin_utils import _action_options, _left_request
+from ..plugin_utils._control_channel import ChannelError, NoWatcher, Target, connect
 from ..plugin_utils._conversation import Conversation, Refused, Telling
 from ..plugin_utils._errand import Errand
 from ..plugin_utils._heartbeat import Heartbeat
@@ -73,7 +75,16 @@ class ActionModule(ActionBase):
                 record=lambda event, at: book.chronicle.told(host, event, at) if book is not None else None,
             )
             deadline = time.monotonic() + values["timeout"]
-            return {**result, **(errand.rehearse(conversation, deadline) if self._task.check_mode else errand.run(conversation, deadline))}
+            if self._task.check_mode:
+                return {**result, **errand.rehearse(conversation, deadline)}
+            try:
+                return {**result, **errand.run(conversation, deadline)}
+            except NoWatcher as problem:
+                # A rollback is the one thing that must be possible without a watcher. Whether it is the right upgrade, only a watcher can tell.
+                if values["do"] != "rollback" or values["upgrade_id"]:
+                    raise
+                errand.left(self._leave(problem, values, variables))
+            return {**result, **errand.run(conversation, deadline)}
         except ChannelError as problem:
             if book is not None and not isinstance(problem, Refused):
                 book.chronicle.lost(host, problem.msg)
@@ -81,6 +92,18 @@ class ActionModule(ActionBase):
         finally:
             if conversation is not None:
                 conversation.close()
+
+    def _leave(self, problem: NoWatcher, values: dict[str, t.Any], variables: dict[str, t.Any]) -> str:
+        """Leaves the rollback on the machine, by Ansible's own connection, and has a watcher started. Returns what was said there."""
+        state_dir = str(_action_options.variable_of(self, variables, "upgrade_watcher_state_dir", "/var/lib/series-upgrade"))
+        Display().display("%s The rollback is left on the machine, and a watcher is started." % problem.msg)
+        try:
+            done = self._low_level_execute_command(_left_request.script(state_dir, uuid.uuid4().hex, values["reason"], values["force"]))
+        except AnsibleError as error:
+            raise NoWatcher("%s The request could not be left there either: %s" % (problem.msg, error)) from error
+        if done["rc"] == _left_request.NOT_ARMED:
+            raise problem
+        return str(done.get("stdout") or done.get("stderr") or "").strip()
 
     def _ties(self, values: dict[str, t.Any], book: TurnFile | None, host: str) -> tuple[t.Callable[[], None], t.Callable[..., None]]:
         """What ties this conversation to its run: the pulse of its pins, and the book in which others see how far we are."""

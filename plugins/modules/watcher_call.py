@@ -18,6 +18,8 @@ description:
   - Reaches the Unix socket through an SSH channel of its own, so it needs no Python on the machine. Comes back by itself after a cut or a reboot.
   - Shows phases and percentages while it waits, and keeps the pins of the run alive.
   - Asks before it acts, so a repeated call picks up what an earlier one has begun.
+  - When nobody answers at the socket, O(do=rollback) is left in the spool on the machine and a watcher is started, unless O(upgrade_id) is given.
+    This takes a shell there, as the user of the watcher, and no Python.
 options:
   do:
     description: The request.

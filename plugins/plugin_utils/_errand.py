@@ -59,6 +59,7 @@ class Errand:
         self._force = list(force) if force and do == "rollback" else None
         self._status: dict[str, t.Any] = {}
         self._changed = False
+        self._left = ""
 
     def run(self, conversation: Conversation, deadline: float) -> dict[str, t.Any]:
         """Raises ChannelError; `failure` makes a result of it."""
@@ -70,11 +71,16 @@ class Errand:
             generation = self._status.get("generation") if verb == "commit" else None
             answer = conversation.ask(verb, deadline, reason=self._reason, seconds=self._seconds, if_generation=generation,
                                       force=self._force if verb == "rollback" else None)
-            self._changed = answer.get("result") == "accepted"
+            self._changed = self._changed or answer.get("result") == "accepted"
             self._status = conversation.status(deadline)
         if self._until != "answered" and self._do != "status":
             self._status = conversation.follow(self._enough, deadline, since=seq)
         return self._outcome()
+
+    def left(self, said: str) -> None:
+        """The request was left on the machine, where SAID was said; now `run` finds it under way."""
+        self._left = said
+        self._changed = ": accepted" in said
 
     def rehearse(self, conversation: Conversation, deadline: float) -> dict[str, t.Any]:
         """Asks for the status, and whether a rollback would be accepted; nothing is changed. Raises ChannelError."""
@@ -95,6 +101,8 @@ class Errand:
     def failure(self, problem: ChannelError) -> dict[str, t.Any]:
         """The result when the conversation could not be held to its end, with what is known."""
         result: dict[str, t.Any] = {"failed": True, "changed": self._changed, "kind": problem.kind, "msg": problem.msg}
+        if self._left and isinstance(problem, NoWatcher):
+            result["msg"] += " A rollback was left there; the machine said: %s" % self._left
         if self._status:
             result.update(status=self._shown(), state=self._status.get("state"))
         if isinstance(problem, Refused):
