@@ -9,6 +9,7 @@ import concurrent.futures
 import json
 import pathlib
 import sys
+import typing as t
 
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import arming, client, program
 from ansible_collections.leasehold.series_upgrade.playbooks.loopback.stage import NEW, OLD, os_release, until
@@ -41,8 +42,8 @@ def measure(directory: pathlib.Path, quick: bool) -> Table:
     return table
 
 
-def arm(home: pathlib.Path, machine: str, image: bytes) -> None:
-    """A machine whose watcher watches a finished upgrade."""
+def arm(home: pathlib.Path, machine: str, image: bytes, **more: t.Any) -> None:
+    """A machine whose watcher watches a finished upgrade. MORE goes into what it is armed with."""
     home.mkdir()
     for series in (OLD, NEW):
         (home / series).write_text(os_release(series), encoding="utf-8")
@@ -52,6 +53,7 @@ def arm(home: pathlib.Path, machine: str, image: bytes) -> None:
         "upgrade_id": "bench/%s/1" % machine, "run": "bench", "machine": machine, "source_series": OLD, "target_series": NEW, "method": "command",
         "command": {"upgrade": "cp %s/%s %s" % (home, NEW, here), "rollback": "cp %s/%s %s" % (home, OLD, here)},
         "reboot": False, "grace": 86400, "interval": 60, "series_file": str(here),
+        **more,
     })
     how = arming.settings("process", str(home / "state"), str(home), sys.executable)
     arming.arm(arming.look(how), spec, how, image)
