@@ -104,8 +104,8 @@ def test_point_of_no_return_is_asked_for_each_unit_of_the_machine():
     assert found["db"].as_dict()["no_return"] == point and "no_return" not in found["web"].as_dict()
 
 
-@pytest.mark.parametrize("given", ["never", {"command": "true"}, {"command": "true", "reason": ""}, {"command": "true", "reason": "x", "why": "y"}, {"reason": "x"},
-                                   {"rule": "last_machine"}])
+@pytest.mark.parametrize("given", ["never", {"command": "true"}, {"command": "true", "reason": ""}, {"command": "true", "reason": "x", "why": "y"},
+                                   {"reason": "x"}, {"rule": "last_machine"}])
 def test_point_of_no_return_needs_a_reason_and_a_command_or_a_rule(given):
     with pytest.raises(applications.ApplicationsError, match="no_return of application db needs texts"):
         applications.read({"db": {"units": UNITS, "no_return": given}})

@@ -244,7 +244,8 @@ def go_back(results, chosen=("m1",), force=()):
 
 
 def test_nobody_goes_back_once_the_last_machine_is_on_the_target():
-    with pytest.raises(Refusal, match="^etcd is past its point of no return: etcd runs as 3.5; all its machines are on trixie. .*Nothing was changed") as refusal:
+    said = "^etcd is past its point of no return: etcd runs as 3.5; all its machines are on trixie. .*Nothing was changed"
+    with pytest.raises(Refusal, match=said) as refusal:
         go_back({"m1": UP, "m2": UP})
     assert refusal.value.kind == "too_late" and "web" not in refusal.value.msg
 
