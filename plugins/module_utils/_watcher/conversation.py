@@ -121,6 +121,11 @@ class Conversations:
         self._peers: List[Peer] = []
         selector.register(listener, selectors.EVENT_READ, self._accept)
 
+    @property
+    def present(self) -> bool:
+        """Whether anybody is here."""
+        return bool(self._peers)
+
     def _accept(self, _events: int) -> None:
         try:
             connection, _address = self._listener.accept()

@@ -30,8 +30,10 @@ EXIT_INTERRUPTED = 20
 EXIT_BUSY = 21
 EXIT_NOT_ARMED = 22
 EXIT_NO_PLACE = 23
-# The loop turns at least this often, to look at the clock and at the spool.
+# The loop turns at least this often while anything is going on, to look at the clock and at the spool. At rest it turns when something is
+# due, and once in a REST for the spool: a watcher may watch for days on a machine that has other things to do.
 TURN = 0.25
+REST = 1.0
 
 
 class Options(NamedTuple):
@@ -97,7 +99,7 @@ class Loop:
             return EXIT_NO_PLACE
         peers = Conversations(listener, selector, group, self._watcher, self._journal, Clock().now)
         while True:
-            for key, events in selector.select(TURN):
+            for key, events in selector.select(self._pause(peers)):
                 key.data(events)
             self._durably(self._hear_threads)
             self._durably(self._read_spool)
@@ -111,6 +113,10 @@ class Loop:
         # Whoever ends us in the middle gets a status after which the service starts us again.
         state = self._watcher.state()
         return EXIT_INTERRUPTED if self._signals.terminate and state not in states.TERMINAL else EXIT.get(state, EXIT_INTERRUPTED)
+
+    def _pause(self, peers: Conversations) -> float:
+        busy = peers.present or self._watcher.work is not None or self._watcher.leaving or self._signals.terminate
+        return TURN if busy else max(TURN, min(REST, self._watcher.due_in()))
 
     def _hear_threads(self) -> None:
         while self._mailbox is not None:
@@ -186,6 +192,9 @@ class _Invalid:
 
     def tick(self) -> None:
         """Time changes nothing here."""
+
+    def due_in(self) -> float:
+        return REST
 
     def leave(self) -> None:
         self.leaving = True

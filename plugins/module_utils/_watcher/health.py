@@ -78,6 +78,12 @@ class Health:
             seen.next_at = now + seen.check["interval"]
         return [seen.check for seen in due]
 
+    def due_in(self, now: float) -> float:
+        """Seconds until due() has something, or misses begin to count; what runs is heard of when it ends."""
+        times = [seen.next_at for seen in self._seen.values() if not seen.running]
+        times += [time for time in (self._counts_from, self._first_counts_from) if time > now]
+        return max(0.0, min(times) - now) if times else float("inf")
+
     def observe(self, name: str, outcome: str, msg: str, now: float, expected: bool = False) -> bool:
         """Take in what a look has shown; True when the class of the check has changed. expected: somebody has announced a disruption.
 

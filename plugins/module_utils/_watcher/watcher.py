@@ -323,6 +323,13 @@ class Watcher:
         if self.book.state == WATCHING:
             self._decide(now, passed)
 
+    def due_in(self) -> float:
+        """Seconds for which tick() would find nothing new to do, if nothing is heard meanwhile; infinite where a second is no matter."""
+        if self.health is None:
+            return float("inf")
+        ends = [self.record["grace_remaining"], self.record["not_after_remaining"]] + [window["remaining"] for window in self.record["windows"]]
+        return min([self.health.due_in(self.clock.now())] + [end for end in ends if end is not None])
+
     def _windows_pass(self, passed: float) -> None:
         """Announced disruptions last as long as was said, of the time that somebody has looked."""
         if not self.record["windows"] or passed > LONGEST_TICK:

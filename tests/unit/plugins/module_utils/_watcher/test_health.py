@@ -74,3 +74,13 @@ def test_wrong_series_counts_at_once():
     health = Health([check("series", allowed_misses=0, at_once=True)], 0, 0, patience=60)
     health.observe("series", "failed", "the machine runs bookworm", 1)
     assert health.verdict(1) == "unhealthy"
+
+
+def test_loop_may_rest_until_the_next_look_or_until_misses_count():
+    health = Health([check("a", interval=5), check("b", interval=20)], 8, 100, patience=12)
+    assert health.due_in(100) == 0
+    health.due(100)
+    assert health.due_in(100) == 8, "both looks run, and are heard of when they end"
+    health.observe("a", "ok", "", 101)
+    assert (health.due_in(101), health.due_in(106), health.due(101)) == (4, 0, [])
+    assert Health([], 0, 100).due_in(101) == float("inf")

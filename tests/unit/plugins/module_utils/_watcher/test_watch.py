@@ -205,3 +205,14 @@ def test_rollback_that_comes_as_the_grace_ends_is_promised_or_refused_and_never_
     machine.let_pass(100)
     assert machine.state == "ROLLING_BACK"
     assert [event["state"] for event in machine.journal.last(50) if event["event"] == "state"][-2:] == ["ROLLBACK_REQUESTED", "ROLLING_BACK"]
+
+
+def test_loop_may_not_rest_longer_than_the_grace_lasts(watched):
+    machine = watched(grace=10)
+    machine.let_pass(8)
+    assert machine.state == "WATCHING"
+    assert 0 <= machine.watcher.due_in() <= machine.record["grace_remaining"] < 5
+
+
+def test_loop_may_rest_as_long_as_it_likes_where_nothing_is_watched(rig):
+    assert rig(reboot=False).watcher.due_in() == float("inf")
