@@ -38,4 +38,6 @@ def script(state_dir: str, request_id: str, reason: str | None = None, force: t.
         request["force"] = list(force)
         command += ["--force=" + name for name in force]
     return SCRIPT.format(
-        state_dir=shlex.quote(state_dir), not_armed=NOT_ARMED, command=" ".join(map(shlex.quote, command)), line=shlex.quote(json.dumps(request)), name=request_id)
+        state_dir=shlex.quote(state_dir), not_armed=NOT_ARMED, command=" ".join(map(shlex.quote, command)),
+        line=shlex.quote(json.dumps(request)), name=request_id,
+    )
