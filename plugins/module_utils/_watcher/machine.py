@@ -9,12 +9,14 @@ The one place where the watcher meets the methods of upgrade and the kinds of sn
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .._release import methods, os_release
-from .._snapshot import registry
-from . import probes, programs
+from .._snapshot import registry, rescue
+from . import files, probes, programs
 from .clock import Clock
 from .health import HEALTHY, Health
 from .steps import Context, Phase, Step, StepFailed
@@ -61,7 +63,7 @@ class Machine:
     def phases(self, spec: Dict[str, Any], work: Work) -> List[Phase]:
         """The way forward, up to the reboot."""
         drain = Phase("drain", "Drain the units", lambda ctx: _drain(spec, ctx))
-        snapshot = Phase("snapshot", "Take a snapshot", lambda ctx: _create_snapshot(spec, ctx), undo=lambda ctx: _drop_snapshot(spec, ctx))
+        snapshot = Phase("snapshot", "Take a snapshot", lambda ctx: _take_snapshot(spec, ctx), undo=lambda ctx: _drop_snapshot(spec, ctx))
         return [drain, snapshot] + list(methods.method(spec, work).phases)
 
     def undo(self, spec: Dict[str, Any], begun: Sequence[str], work: Work) -> None:
@@ -193,6 +195,18 @@ def _tell_unit(item: Dict[str, Any], key: str, work: Context) -> None:
     if result.rc != 0:
         what = "drained" if key == "command" else "started again"
         raise StepFailed("{0} could not be {1}: status {2} {3}".format(item["unit"], what, result.rc, (result.err or result.out).strip()[-300:]))
+
+
+def _take_snapshot(spec: Dict[str, Any], work: Context) -> None:
+    """The way back, and the one for a machine whose Python does not live to see it."""
+    _create_snapshot(spec, work)
+    taken = work.recall("snapshot")
+    path = os.path.join(work.state_dir, rescue.NAME)
+    text = rescue.script(spec, taken, work.state_dir, sys.executable, os.path.join(work.state_dir, "watcher.pyz"))
+    if text is not None:
+        files.replace(path, text.encode("utf-8"), mode=0o700)
+    elif os.path.exists(path):
+        os.unlink(path)
 
 
 def _create_snapshot(spec: Dict[str, Any], work: Context) -> None:

@@ -10,6 +10,7 @@ import os
 import subprocess
 from typing import Any, Dict, List, Optional
 
+from .._snapshot import rescue
 from . import daemon, files
 from .programs import run
 
@@ -24,6 +25,9 @@ After=local-fs.target network.target
 StartLimitIntervalSec=0
 
 [Service]
+# Takes the machine back when it has booted without a Python that runs the watcher; else it does nothing.
+ExecStartPre=-/bin/sh -c '[ ! -e {rescue} ] || exec /bin/sh {rescue}'
+TimeoutStartSec=3700
 ExecStart={command}
 Restart=on-failure
 RestartSec=1
@@ -60,6 +64,7 @@ def arguments(settings: Dict[str, Any]) -> List[str]:
 def unit_text(settings: Dict[str, Any]) -> str:
     return TEMPLATE.format(
         command=" ".join(arguments(settings)),
+        rescue=os.path.join(settings["state_dir"], rescue.NAME),
         told=", ".join("{1} {0}".format(state, status) for state, status in daemon.EXIT.items()),
         success=" ".join(str(status) for status in daemon.EXIT.values()),
         not_armed=daemon.EXIT_NOT_ARMED, busy=daemon.EXIT_BUSY,

@@ -44,3 +44,4 @@ def test_unit_restarts_what_died_and_not_what_ended():
     assert "SuccessExitStatus=10 11 12 13 14 15 22\n" in text
     assert "RestartPreventExitStatus=21\n" in text
     assert "KillMode=process\n" in text
+    assert "ExecStartPre=-/bin/sh -c '[ ! -e /s/rescue.sh ] || exec /bin/sh /s/rescue.sh'\n" in text
