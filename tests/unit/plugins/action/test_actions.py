@@ -260,6 +260,18 @@ def test_nobody_at_the_socket_is_a_failure_and_not_unreachable(play, tmp_path):
     assert result["failed"] and result["kind"] == "no_watcher" and "unreachable" not in result, "Ansible would drop the host and its always"
 
 
+@pytest.mark.parametrize("code, args, left", [(3, {}, True), (1, {}, True), (0, {"upgrade_id": "to-trixie/m1/1"}, False)])
+def test_only_a_rollback_whose_upgrade_need_not_be_compared_is_left_for_the_next_watcher(play, tmp_path, monkeypatch, code, args, left):
+    scripts, said = [], {"rc": code, "stdout": "no room"}
+    monkeypatch.setattr(watcher_call, "FIRST_ANSWER", 0.0)
+    monkeypatch.setattr(watcher_call.ActionModule, "_low_level_execute_command", lambda self, script: scripts.append(script) or said)
+    result = play.run(watcher_call, "m1", do="rollback", control_socket=str(tmp_path / "none.sock"), **args)
+    assert result["failed"] and result["kind"] == "no_watcher" and not result["changed"] and len(scripts) == left
+    assert ("no room" in result["msg"]) == (code == 1), "a machine that was never armed is told as that"
+    play.run(watcher_call, "m1", do="commit", control_socket=str(tmp_path / "none.sock"))
+    assert len(scripts) == left
+
+
 def test_a_socket_path_that_is_too_long_is_told(play):
     result = play.run(watcher_call, "m1", do="upgrade", control_socket="/run/" + "x" * 120)
     assert result["kind"] == "invalid" and "shorter upgrade_watcher_runtime_dir" in result["msg"]
