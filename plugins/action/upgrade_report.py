@@ -73,7 +73,7 @@ class ActionModule(ActionBase):
         text = _report.text_of_run(report, page=self._templar.template(page) if page else None, **there)
         display.display(text)
         result = {"changed": written, "report": report, "text": text, "path": str(path), "timeline": str(timeline)}
-        if self._task.check_mode:
+        if self._task.check_mode and options["about"] == "run":
             return result
         if not report["succeeded"]:
             # What was printed above need not be dumped once more as the result of a failed task.

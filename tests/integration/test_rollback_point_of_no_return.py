@@ -30,6 +30,8 @@ def test_rollback_beyond_a_point_of_no_return_is_all_or_none_and_forced_by_name(
         (report,) = [json.loads(path.read_text(encoding="utf-8")) for path in stage.directory.rglob("*-rollback.json")]
         assert {host: end["state"] for host, end in report["machines"].items()} == {"m1": "waiting", "m2": "failed"}
         assert "web writes the new format" in report["machines"]["m2"]["why"] and not report["succeeded"]
+        rehearsed = run(stage, "rollback", *variables(series_upgrade_rollback="all", series_upgrade_force=["db"]), "--check")
+        assert rehearsed.code != 0 and "web is past its point of no return" in rehearsed.said
         forced = run(stage, "rollback", *variables(series_upgrade_rollback="all", series_upgrade_force=["db", "web"]))
         assert forced.code == 0, forced.said
         assert {machine: stage.series(machine) for machine in stage.machines} == {"m1": "bookworm", "m2": "bookworm"}
