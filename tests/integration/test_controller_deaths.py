@@ -45,22 +45,23 @@ class World:
 
     def finish(self, playbook):
         """A controller with a home and a directory for temporary files that nobody has used."""
-        with tempfile.TemporaryDirectory(prefix="other-", dir="/tmp") as home:
-            return run(self.stage, playbook, *self.words(playbook, series_upgrade_takeover=True), HOME=home, TMPDIR=home)
+        home = tempfile.mkdtemp(prefix="other-", dir=self.stage.directory)
+        return run(self.stage, playbook, *self.words(playbook, series_upgrade_takeover=True), HOME=home, TMPDIR=home)
 
     def live(self, playbook, at=0):
         """A controller that dies at point AT (0: lives on). Returns how it ended, and the points it has passed."""
-        with tempfile.TemporaryDirectory(prefix="one-", dir="/tmp") as home:
-            log = pathlib.Path(home, "points")
-            command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.stage.inventory), "leasehold.series_upgrade." + playbook]
-            env = {**self.stage.env, "HOME": home, "TMPDIR": home, "ANSIBLE_FORKS": "10", "ANSIBLE_NOCOLOR": "1",
-                   "ANSIBLE_CALLBACK_PLUGINS": CALLBACKS, "DEATH_LOG": str(log), "DEATH_AT": str(at)}
-            # Into a file: what the dead one's workers still hold open must not keep anybody waiting.
-            with open(os.path.join(home, "said"), "w+", encoding="utf-8") as said:
-                ended = subprocess.run(command + self.words(playbook), env=env, cwd=self.stage.directory, stdin=subprocess.DEVNULL, stdout=said,
-                                       stderr=said, start_new_session=True, check=False, timeout=PATIENCE)
-                said.seek(0)
-                return Ran(ended.returncode, said.read()), log.read_text(encoding="utf-8").splitlines()
+        # It goes with the stage, for what the dead one had at work may still write there for a moment.
+        home = tempfile.mkdtemp(prefix="one-", dir=self.stage.directory)
+        log = pathlib.Path(home, "points")
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.stage.inventory), "leasehold.series_upgrade." + playbook]
+        env = {**self.stage.env, "HOME": home, "TMPDIR": home, "ANSIBLE_FORKS": "10", "ANSIBLE_NOCOLOR": "1",
+               "ANSIBLE_CALLBACK_PLUGINS": CALLBACKS, "DEATH_LOG": str(log), "DEATH_AT": str(at)}
+        # Into a file: what the dead one's workers still hold open must not keep anybody waiting.
+        with open(os.path.join(home, "said"), "w+", encoding="utf-8") as said:
+            ended = subprocess.run(command + self.words(playbook), env=env, cwd=self.stage.directory, stdin=subprocess.DEVNULL, stdout=said,
+                                   stderr=said, start_new_session=True, check=False, timeout=PATIENCE)
+            said.seek(0)
+            return Ran(ended.returncode, said.read()), log.read_text(encoding="utf-8").splitlines()
 
     def forget(self):
         """The next cycle begins: nothing was run yet."""
