@@ -170,12 +170,17 @@ def slow(stage):
     return gate
 
 
+def upgrades(stage, machine):
+    """Whether the machine's watcher has told that its upgrade command is at work."""
+    return any(path.name == "journal.jsonl" and "command" in path.read_text() for path in traces_of(stage, machine))
+
+
 def test_a_second_live_run_is_refused_with_the_first_ones_name_and_disturbs_nothing():
     with stage_of({"db": {"units": {"db/0": "m1", "db/1": "m2"}}}) as stage:
         gate = slow(stage)
         first = start(stage, "upgrade_series")
         try:
-            until(lambda: stage.leases()["db"]["pinned"], "the first run has pinned db")
+            until(lambda: upgrades(stage, "m2"), "m2 upgrades")
             other = run(stage, "upgrade_series", *variables(series_upgrade_run="another"))
             twin = run(stage, "upgrade_series")
         finally:
@@ -192,7 +197,7 @@ def test_a_killed_controller_stops_nobody_and_a_rerun_takes_over_where_the_machi
         before = leads(stage)
         gate = slow(stage)
         first = start(stage, "upgrade_series")
-        until(lambda: any(path.name == "journal.jsonl" and "command" in path.read_text() for path in traces_of(stage, "m2")), "m2 upgrades")
+        until(lambda: upgrades(stage, "m2"), "m2 upgrades")
         for pid in processes_of(str(stage.directory)):
             if b"upgrade_series" in pathlib.Path("/proc/%d/cmdline" % pid).read_bytes():
                 os.kill(pid, signal.SIGKILL)
