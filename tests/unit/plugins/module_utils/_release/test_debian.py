@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._release import apt, debian, methods, quiet
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.steps import StepFailed
 
-SOURCES = "deb http://deb.debian.org/debian bookworm main\ndeb http://apt.example.com/x bookworm main\n"
+SOURCES = "deb http://mirror.debian.org/debian bookworm main\ndeb http://apt.example.com/x bookworm main\n"
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def etc(tmp_path):
     (place / "apt" / "sources.list.d").mkdir(parents=True)
     (place / "apt" / "sources.list").write_text(SOURCES, encoding="ascii")
     (place / "apt" / "sources.list").chmod(0o640)
-    own = "Types: deb\nURIs: http://deb.debian.org/debian-security\nSuites: bookworm-security\n"
+    own = "Types: deb\nURIs: http://mirror.debian.org/debian-security\nSuites: bookworm-security\n"
     (place / "apt" / "sources.list.d" / "own.sources").write_text(own, encoding="ascii")
     (place / "apt" / "sources.list.d" / "own.sources.bak").write_text("deb http://x bookworm main\n", encoding="ascii")
     (place / "os-release").write_text("VERSION_CODENAME=bookworm\n", encoding="ascii")

@@ -12,7 +12,7 @@ from ansible_collections.leasehold.series_upgrade.plugins.module_utils._release 
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._release.machine import Machine, Packages
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._release.os_release import Release
 
-MOVED = sources.Change("/etc/apt/sources.list", 1, "http://deb.debian.org/debian", ("bookworm",), ("trixie",), "moved", "it is the distribution's own")
+MOVED = sources.Change("/etc/apt/sources.list", 1, "http://mirror.debian.org/debian", ("bookworm",), ("trixie",), "moved", "it is the distribution's own")
 PACKAGES = Packages(
     is_root=True, architecture="amd64", audit="", held=[], preferences=[], reboot_required=False, old_ssh="", held_by=None, moves=[MOVED],
 )

@@ -17,7 +17,7 @@ from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher.
 def etc(tmp_path):
     (tmp_path / "etc" / "apt" / "sources.list.d").mkdir(parents=True)
     (tmp_path / "etc" / "os-release").write_text("ID=debian\nVERSION_CODENAME=bookworm\nVERSION_ID=12\n", encoding="ascii")
-    (tmp_path / "etc" / "apt" / "sources.list").write_text("deb http://deb.debian.org/debian bookworm main\n", encoding="ascii")
+    (tmp_path / "etc" / "apt" / "sources.list").write_text("deb http://mirror.debian.org/debian bookworm main\n", encoding="ascii")
     return tmp_path / "etc"
 
 

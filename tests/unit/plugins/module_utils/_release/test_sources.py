@@ -18,16 +18,16 @@ def planned(path, text, rules=None, start="bookworm", target="trixie"):
 
 def test_one_line_sources_move_with_their_pockets_and_keep_their_layout():
     made, changes = planned(LIST, """# the archive
-deb http://deb.debian.org/debian  bookworm main contrib  # ours
-deb-src [arch=amd64] http://deb.debian.org/debian bookworm-updates main
+deb http://mirror.debian.org/debian  bookworm main contrib  # ours
+deb-src [arch=amd64] http://mirror.debian.org/debian bookworm-updates main
 
-deb http://security.debian.org/debian-security bookworm-security main
+deb http://mirror.debian.org/debian-security bookworm-security main
 """)
     assert made == """# the archive
-deb http://deb.debian.org/debian  trixie main contrib  # ours
-deb-src [arch=amd64] http://deb.debian.org/debian trixie-updates main
+deb http://mirror.debian.org/debian  trixie main contrib  # ours
+deb-src [arch=amd64] http://mirror.debian.org/debian trixie-updates main
 
-deb http://security.debian.org/debian-security trixie-security main
+deb http://mirror.debian.org/debian-security trixie-security main
 """
     assert [(change.line, change.action) for change in changes] == [(2, "moved"), (3, "moved"), (5, "moved")]
 
@@ -35,7 +35,7 @@ deb http://security.debian.org/debian-security trixie-security main
 def test_deb822_stanzas_move_and_keep_comments_and_other_fields():
     made, changes = planned(DEB822, """# Modernised
 Types: deb deb-src
-URIs: http://deb.debian.org/debian
+URIs: http://mirror.debian.org/debian
 Suites: bookworm
  bookworm-updates
 # pockets end
@@ -43,20 +43,20 @@ Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: http://deb.debian.org/debian-security
+URIs: http://mirror.debian.org/debian-security
 suites: bookworm-security
 Components: main
 """)
     assert made == """# Modernised
 Types: deb deb-src
-URIs: http://deb.debian.org/debian
+URIs: http://mirror.debian.org/debian
 Suites: trixie trixie-updates
 # pockets end
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: http://deb.debian.org/debian-security
+URIs: http://mirror.debian.org/debian-security
 Suites: trixie-security
 Components: main
 """
@@ -90,13 +90,13 @@ def test_disabled_stanza_becomes_enabled_no_in_place():
 
 
 def test_what_its_owner_has_switched_off_is_neither_touched_nor_listed():
-    for path, text in ((LIST, "# deb http://deb.debian.org/debian bookworm main\n"),
-                       (DEB822, "Enabled: no\nTypes: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm\nComponents: main\n")):
+    for path, text in ((LIST, "# deb http://mirror.debian.org/debian bookworm main\n"),
+                       (DEB822, "Enabled: no\nTypes: deb\nURIs: http://mirror.debian.org/debian\nSuites: bookworm\nComponents: main\n")):
         assert planned(path, text) == (text, [])
 
 
 @pytest.mark.parametrize("text", [
-    "deb http://deb.debian.org/debian bookworm main\ndeb http://x/y bookworm main\ndeb cdrom:[Debian 12 _Bookworm_ - x]/ bookworm main\n",
+    "deb http://mirror.debian.org/debian bookworm main\ndeb http://x/y bookworm main\ndeb cdrom:[Debian 12 _Bookworm_ - x]/ bookworm main\n",
 ])
 def test_planning_over_the_result_changes_nothing(text):
     made, changes = planned(LIST, text)
@@ -112,7 +112,7 @@ def test_mirror_is_official_by_its_key_and_a_look_alike_host_is_not():
 
     assert official("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.lan/debian bookworm main")
     assert official("deb http://user@ftp.de.debian.org:80/debian bookworm main")
-    assert official("deb http://archive.ubuntu.com/ubuntu jammy main")
+    assert official("deb http://mirror.ubuntu.com/ubuntu jammy main")
     assert not official("deb http://notdebian.org/debian bookworm main")
     assert not official("deb http://debian.org.evil.example/debian bookworm main")
     assert not official("deb [signed-by=/usr/share/keyrings/docker-archive-keyring.gpg] http://x/debian bookworm main")
@@ -132,25 +132,25 @@ def test_suite_of_the_target(suite, start, target, becomes):
 
 
 def test_official_source_of_a_third_series_is_disabled():
-    _made, (change,) = planned(LIST, "deb http://deb.debian.org/debian sid main\n")
+    _made, (change,) = planned(LIST, "deb http://mirror.debian.org/debian sid main\n")
     assert (change.action, change.why) == ("disabled", "its suite belongs neither to bookworm nor to trixie")
 
 
 def test_firmware_component_is_added_when_leaving_bullseye():
-    made, _changes = planned(LIST, "deb http://deb.debian.org/debian bullseye main non-free\n", start="bullseye", target="bookworm")
-    assert made == "deb http://deb.debian.org/debian bookworm main non-free non-free-firmware\n"
-    stanza = "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bullseye\nComponents: main non-free\n"
+    made, _changes = planned(LIST, "deb http://mirror.debian.org/debian bullseye main non-free\n", start="bullseye", target="bookworm")
+    assert made == "deb http://mirror.debian.org/debian bookworm main non-free non-free-firmware\n"
+    stanza = "Types: deb\nURIs: http://mirror.debian.org/debian\nSuites: bullseye\nComponents: main non-free\n"
     made, _changes = planned(DEB822, stanza, start="bullseye", target="bookworm")
     assert made.endswith("Suites: bookworm\nComponents: main non-free non-free-firmware\n")
 
 
 def test_sources_lead_to_the_target_only_when_one_that_stays_is_of_it():
-    assert sources.leads_to(planned(LIST, "deb http://deb.debian.org/debian bookworm main\n")[1], "trixie")
+    assert sources.leads_to(planned(LIST, "deb http://mirror.debian.org/debian bookworm main\n")[1], "trixie")
     assert not sources.leads_to(planned(LIST, "deb http://x/ bookworm main\n")[1], "trixie")
     assert not sources.leads_to(planned(LIST, "deb http://x/ bookworm main\n", {"*": "keep"})[1], "trixie")
     assert not sources.leads_to([], "trixie")
 
 
 def test_change_tells_itself_as_a_sentence():
-    _made, changes = planned(LIST, "deb http://deb.debian.org/debian bookworm main\n")
-    assert sources.tell(changes[0]) == "source moved: http://deb.debian.org/debian bookworm -> trixie (it is the distribution's own)"
+    _made, changes = planned(LIST, "deb http://mirror.debian.org/debian bookworm main\n")
+    assert sources.tell(changes[0]) == "source moved: http://mirror.debian.org/debian bookworm -> trixie (it is the distribution's own)"
