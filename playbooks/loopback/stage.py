@@ -109,10 +109,6 @@ class Stage:
             log = (self.directory / "endpoint.log").read_text(encoding="utf-8", errors="replace")
             raise RuntimeError("%s. It said: %s" % (late, log[-2000:])) from None
 
-    def stop_endpoint(self) -> None:
-        self._endpoint_process.terminate()
-        self._endpoint_process.wait()
-
     def endpoint_answers(self) -> bool:
         """False while it starts. Raises TimeoutError when it has ended instead."""
         if self._endpoint_process.poll() is not None:
