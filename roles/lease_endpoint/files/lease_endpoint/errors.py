@@ -70,5 +70,9 @@ class NotDurable(LeaseError):  # the ledger could not be read or written: nothin
     kind, status = "not_durable", 507
 
 
+class Unreachable(LeaseError):  # the system that was asked did not answer: nothing is known, retry, act on nothing
+    kind, status = "unreachable", 504
+
+
 class Stopping(LeaseError):  # the endpoint shuts down: retry later
     kind, status = "stopping", 503
