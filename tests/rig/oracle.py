@@ -24,7 +24,7 @@ def follows(old: dict[str, t.Any], new: dict[str, t.Any]) -> None:
     if old["irreversible"] and (after == states.ABORTED or not new["irreversible"]):
         raise WrongState("what was irreversible has been forgotten on the way to %s" % after)
     if after == states.COMMITTING and before != after:
-        asked = any(given["do"] == "commit" for given in new["requests"].values())
+        asked = any(given.get("do") == "commit" for given in new["requests"].values())
         if not asked and new["grace_remaining"] > 0 and new["not_after_remaining"] != 0:
             raise WrongState("committed with %s s of grace left, and nobody has asked for it" % new["grace_remaining"])
     identities = [window["id"] for window in new["windows"]]

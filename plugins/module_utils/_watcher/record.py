@@ -77,6 +77,7 @@ def sound(record: Dict[str, Any]) -> Dict[str, Any]:
                 raise Damaged("the record has no {0} that can be understood: {1!r}".format(key, record[key]))
         if not all(isinstance(given, dict) and isinstance(given.get("result"), str) for given in record["requests"].values()):
             raise Damaged("the record has no requests that can be understood")
+        _be_possible(record)
         for window in record["windows"]:
             if not isinstance(window, dict) or not isinstance(window.get("what"), str) or not 0 <= _number(window.get("remaining")) <= 1e9:
                 raise Damaged("the record has no windows that can be understood")
@@ -92,6 +93,17 @@ def sound(record: Dict[str, Any]) -> Dict[str, Any]:
     if {key: spec[key] for key in record["spec"]} != record["spec"] or spec["upgrade_id"] != record["upgrade_id"]:
         raise Damaged("the record has a spec of another upgrade or program")
     return dict(record, spec=spec)
+
+
+def _be_possible(record: Dict[str, Any]) -> None:
+    """Each field by itself is in order. Raises Damaged where two of them would have the machine do what no upgrade does."""
+    if record["cleaning"] and record["state"] not in states.KEEPING:
+        raise Damaged("the record is {0}, and says all the same that what leads back is being deleted".format(record["state"]))
+    if record["aborting"] and (record["irreversible"] or record["state"] not in (states.ARMED, states.UPGRADING)):
+        raise Damaged("the record says that an upgrade is being undone that is {0} and cannot be undone any more".format(record["state"]))
+    identities = [window.get("id") for window in record["windows"] if isinstance(window, dict)]
+    if not all(isinstance(one, str) for one in identities) or len(set(identities)) < len(identities):
+        raise Damaged("the record has no windows that can be understood")
 
 
 def _number(value: Any) -> float:

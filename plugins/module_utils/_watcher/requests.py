@@ -16,7 +16,7 @@ from .states import (
     ABORTED, ARMED, COMMITTED, COMMITTING, HELD, INVALID, REBOOTING, ROLLBACK_FAILED, UPGRADING, WATCHING,
 )
 from .health import HEALTHY
-from .watcher import KEEPING, Watcher, told
+from .watcher import Watcher, told
 
 Message = Dict[str, Any]
 HISTORY = 20
@@ -250,7 +250,7 @@ def _expect_disruption(watcher: Watcher, request: Message) -> Message:
 
 
 def _clean(watcher: Watcher, request: Message) -> Message:
-    if watcher.book.state not in KEEPING:
+    if watcher.book.state not in states.KEEPING:
         raise _wrong(watcher, request, "what leads back is needed until the upgrade is over")
     if watcher.record["cleaning"] or not watcher.keeps():
         return _already(watcher, request)

@@ -30,6 +30,8 @@ TERMINAL = frozenset((COMMITTED, ABORTED, ROLLED_BACK, ROLLBACK_FAILED))
 SETTLED = TERMINAL | {HELD, INVALID}
 # A new upgrade may be armed over these. ROLLBACK_FAILED is not among them: a person must have looked first.
 REARMABLE = frozenset((COMMITTED, ABORTED, ROLLED_BACK))
+# Where the snapshot may be deleted at last. Not ROLLBACK_FAILED: a person may need it yet.
+KEEPING = frozenset((COMMITTED, ROLLED_BACK, ABORTED))
 BACK = frozenset((ROLLBACK_REQUESTED, ROLLING_BACK, ROLLED_BACK))
 
 TRANSITIONS: Dict[Tuple[str, str], str] = {

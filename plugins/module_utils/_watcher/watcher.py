@@ -31,8 +31,6 @@ CHECKPOINT = 10.0
 KEEP_CHECKPOINT = 3600.0
 # What could not be deleted is left alone for a day.
 CLEAN_AGAIN = 86400.0
-# Where the snapshot may be deleted at last. Not ROLLBACK_FAILED: a person may need it yet.
-KEEPING = frozenset((states.COMMITTED, states.ROLLED_BACK, states.ABORTED))
 
 Record = Dict[str, Any]
 
@@ -307,7 +305,7 @@ class Watcher:
             self.take_over()
         # What could not be begun because it could not be recorded is begun now.
         self.go_on()
-        if self.book.state in KEEPING:
+        if self.book.state in states.KEEPING:
             self._keep(passed)
             return
         watching = self.book.state == HELD or (self.book.state == WATCHING and self.record["resumed"])

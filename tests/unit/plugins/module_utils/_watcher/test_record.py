@@ -28,6 +28,10 @@ def test_record_of_every_state_on_the_way_is_sound(rig):
     ({"done": [1]}, "no done"),
     ({"memory": None}, "no memory"),
     ({"requests": {"r": 1}}, "no requests"),
+    ({"state": "HELD", "cleaning": "asked for"}, "being deleted"),
+    ({"state": "UPGRADING", "irreversible": True, "aborting": "asked for"}, "cannot be undone any more"),
+    ({"state": "WATCHING", "aborting": "asked for"}, "cannot be undone any more"),
+    ({"windows": [{"id": "a", "what": "a word", "remaining": 1}] * 2}, "no windows"),
 ])
 def test_record_that_cannot_be_gone_on_from_is_invalid(rig, change, says):
     """S7"""
