@@ -51,6 +51,9 @@ class Paper:
 class Memory(Journal):
     """A journal without a file."""
 
+    def _load(self) -> None:
+        pass
+
     def _write(self, line: bytes, durable: bool) -> None:
         pass
 

@@ -9,7 +9,7 @@ import os
 import random
 
 import pytest
-from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import requests as verbs
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import marker as markers, record as records, requests as verbs
 from tests.fuzz import __main__ as fuzz
 from tests.fuzz.talk import Talk
 from tests.rig.oracle import WrongState
@@ -62,3 +62,16 @@ def test_stand_in_of_a_watcher_goes_the_whole_way(tmp_path):
     rig.ask("rollback")
     rig.go_back()
     assert rig.state == "ROLLED_BACK"
+
+
+def test_damaged_marker_that_is_believed_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(markers, "checksum", lambda record: record.get("sha256", "none"))
+    with pytest.raises(WrongState, match="was read as"):
+        fuzz.markers(2000, 1, tmp_path)
+
+
+def test_record_of_an_editor_that_leads_to_a_wrong_state_is_seen(tmp_path, monkeypatch):
+    """One that says of an upgrade which is being watched that its snapshot is just being deleted."""
+    monkeypatch.setattr(records, "_be_possible", lambda record: None)
+    with pytest.raises(WrongState, match="what leads back is deleted in WATCHING"):
+        fuzz.markers(2000, 1, tmp_path)
