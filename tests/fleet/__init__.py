@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .applications import NativeFleet
 from .endpoint import Endpoint
+from .patroni import PatroniFleet
 from .samples import Sampler, changes
 
-__all__ = ["Endpoint", "NativeFleet", "Sampler", "changes"]
+__all__ = ["Endpoint", "NativeFleet", "PatroniFleet", "Sampler", "changes"]

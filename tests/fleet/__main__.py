@@ -1,4 +1,8 @@
-"""Put native applications and a lease endpoint on a fleet that is up: python -m tests.fleet NAME. They go when the fleet goes."""
+"""Applications on a fleet that is up, by hand. They go when the fleet goes.
+
+    python -m tests.fleet NAME              two native applications and a lease endpoint; prints the inventory that knows them
+    python -m tests.fleet patroni NAME      a PostgreSQL cluster with etcd and Patroni, on a fleet of image patroni
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,16 @@ from tests.testbed import Fleet
 
 from .applications import NativeFleet
 from .endpoint import Endpoint
+from .patroni import PatroniFleet
 
 
-def main(name: str) -> None:
-    """Start them, and print the inventory that knows them."""
-    fleet = Fleet(name)
+def main(*words: str) -> None:
+    """Start them, and say how they are reached."""
+    if words[:1] == ("patroni",):
+        cluster = PatroniFleet(Fleet(*words[1:])).install()
+        print(f"members: {' '.join(cluster.urls)}\nauthority: {cluster.ca}\nuser: operator\npassword: in {cluster.password_file}")
+        return
+    fleet = Fleet(*words)
     print(NativeFleet(fleet, Endpoint(fleet).start()).install().inventory)
 
 

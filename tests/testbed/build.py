@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from . import kernel, sources
+from . import clustered, kernel, sources
 from .mirror import Mirror, Store
 from .twoseries import archive as two_series_archive
 
@@ -27,6 +27,8 @@ MASKED = (
     "apt-daily-upgrade.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer", "sys-kernel-debug.mount",
     "sys-kernel-tracing.mount", "dpkg-db-backup.timer", "systemd-resolved.service",
 )
+# Upgrades spend their time unpacking: nobody reads manuals on these machines.
+DPKG = "force-unsafe-io", *(f"path-exclude=/usr/share/{tree}/*" for tree in ("doc", "info", "locale", "man"))
 # systemd ignores device entries of /etc/fstab when /sys is read-only, as it is in a container: mount units instead.
 MOUNT_UNIT = """[Unit]
 DefaultDependencies=no
@@ -49,7 +51,7 @@ def _run(*argv: str) -> None:
 
 
 def build(image: str, work: pathlib.Path, base: str) -> None:
-    """Make ``work``/disk: a whole bookworm, or ``base`` with the two-series packages."""
+    """Make ``work``/disk: a whole bookworm, or ``base`` with what makes it ``image``."""
     kernel.unshare(kernel.CLONE_NEWNS)
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     new, top = work / "disk", work / "top"
@@ -57,7 +59,7 @@ def build(image: str, work: pathlib.Path, base: str) -> None:
     if base:
         subprocess.run(["cp", "--sparse=always", "--reflink=auto", base, str(new)], check=True)
         subprocess.run(["mount", "-o", "loop", str(new), str(top)], check=True)
-        _two_series(top)            # mounted by default subvolume: this is the root
+        {"two-series": _two_series, "patroni": clustered.install}[image](top)       # mounted by default subvolume: this is the root
     else:
         subprocess.run(["truncate", "-s", DISK_SIZE, str(new)], check=True)
         subprocess.run(["mkfs.btrfs", "-q", "-m", "single", str(new)], check=True, stdout=subprocess.DEVNULL)
@@ -77,13 +79,13 @@ def _bookworm(top: pathlib.Path) -> None:
         listing = top.parent / "sources.list"
         listing.write_text(sources.one_line(found, SERIES, *mirror.server_address))
         _run("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}",
-             "--dpkgopt=force-unsafe-io", SERIES, str(root), str(listing))
+             *(f"--dpkgopt={option}" for option in DPKG), SERIES, str(root), str(listing))
     apt = root / "etc/apt"
     for left in (apt / "sources.list.d").iterdir():
         left.unlink()
     (apt / "sources.list").write_text(sources.one_line(found[1:], SERIES))        # both kinds of sources, as found in the wild
     (apt / "sources.list.d/debian.sources").write_text(sources.deb822(found[0], SERIES))
-    (root / "etc/dpkg/dpkg.cfg.d/testbed").write_text("force-unsafe-io\n")
+    (root / "etc/dpkg/dpkg.cfg.d/testbed").write_text("\n".join(DPKG) + "\n")
     _settle(root)
 
 

@@ -19,14 +19,17 @@ from .places import IMAGES
 from .twoseries import archive as two_series_archive
 
 BUILD = pathlib.Path(__file__).with_name("build.py")
+CLUSTERED = pathlib.Path(__file__).with_name("clustered.py")
 
 
 def disk(image: str) -> pathlib.Path:
-    """Return the golden disk of ``image`` (bookworm, two-series), building it when it is not there yet."""
+    """Return the golden disk of ``image`` (bookworm, two-series, patroni), building it when it is not there yet."""
     found = sources.archives()
     recipe = [BUILD.read_bytes(), repr(found).encode()]
     if image == "two-series":
         recipe.append(two_series_archive().name.encode())
+    if image == "patroni":
+        recipe.append(CLUSTERED.read_bytes())
     key = hashlib.sha256(b"\0".join(recipe)).hexdigest()[:16]
     place = IMAGES / f"{image}-{key}.btrfs"
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -35,7 +38,7 @@ def disk(image: str) -> pathlib.Path:
         if not place.exists():
             for left in [*IMAGES.glob(f".building-{image}-*"), *IMAGES.glob(f"{image}-*.btrfs")]:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
-            base = disk("bookworm") if image == "two-series" else None
+            base = None if image == "bookworm" else disk("bookworm")
             print(f"testbed: building the {image} disk; this happens once", file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory(dir=IMAGES, prefix=f".building-{image}-") as work:
                 subprocess.run(

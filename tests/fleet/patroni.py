@@ -1,0 +1,159 @@
+"""A PostgreSQL cluster on a fleet of image ``patroni``: one etcd member, one Patroni and one PostgreSQL on every machine.
+
+Members are called pg1, pg2, ... and live on m1, m2, ...: a member's name is not its machine's. The REST API speaks TLS
+with an authority of its own, and wants a user and a password for everything that changes something.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import secrets
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.testbed import Fleet, Machine
+
+from .authority import Authority
+
+SCOPE = "db"
+USER = "operator"           # of the REST API
+ASK = pathlib.Path(__file__).with_name("rest.py")
+ETCD = """ETCD_NAME={machine}
+ETCD_DATA_DIR=/srv/data/etcd
+ETCD_LISTEN_PEER_URLS=http://{ip}:2380
+ETCD_LISTEN_CLIENT_URLS=http://{ip}:2379,http://127.0.0.1:2379
+ETCD_INITIAL_ADVERTISE_PEER_URLS=http://{ip}:2380
+ETCD_ADVERTISE_CLIENT_URLS=http://{ip}:2379
+ETCD_INITIAL_CLUSTER={cluster}
+ETCD_INITIAL_CLUSTER_STATE=new
+ETCD_INITIAL_CLUSTER_TOKEN=testbed
+"""
+PREPARE = """set -e
+install -d -o etcd -g etcd -m 700 /srv/data/etcd
+install -d -o postgres -g postgres -m 700 /srv/data/pg
+cat >/etc/default/etcd
+systemctl enable --quiet etcd patroni
+systemctl start --no-block etcd
+"""
+
+
+class PatroniFleet:
+    """``fleet`` carries the cluster; ``install`` brings it up with its leader on the first machine."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.home = fleet.state / "patroni"
+        self.members = {f"pg{number}": machine for number, machine in enumerate(fleet.machines, 1)}
+        self.urls = [f"https://{machine.ip}:8008" for machine in fleet.machines]
+        self.password_file = self.home / "rest.password"
+
+    @property
+    def ca(self) -> pathlib.Path:
+        """Return the certificate that clients of the REST API trust."""
+        return self.home / "ca.pem"
+
+    @property
+    def dsn(self) -> str:
+        """Return how a client reaches the member that takes writes, whichever it is (libpq)."""
+        hosts = ",".join(machine.ip for machine in self.fleet.machines)
+        return (f"host={hosts} port=5432 user=postgres dbname=postgres target_session_attrs=read-write connect_timeout=2 "
+                f"password={self._secret('superuser')}")
+
+    def install(self) -> "PatroniFleet":
+        """Return when etcd is whole, pg1 leads and every other member streams from it."""
+        authority = Authority(self.home)
+        for name in ("rest", "superuser", "replication"):
+            self._secret(name)
+        with ThreadPoolExecutor(len(self.members)) as pool:
+            list(pool.map(lambda member: self._prepare(authority, *member), self.members.items()))
+            self.until(self.etcd_whole, "etcd to be whole")
+            first, *others = self.fleet.machines
+            first.ssh("systemctl start patroni")
+            self.until(lambda: self.leader() == "pg1", "pg1 to lead")
+            list(pool.map(lambda machine: machine.ssh("systemctl start patroni"), others))
+        self.until(self.whole, "every replica to stream")
+        return self
+
+    def _prepare(self, authority: Authority, member: str, machine: Machine) -> None:
+        certificate, key = authority.issue(member, machine.ip, "127.0.0.1")
+        for local, remote, mode in ((certificate, "rest.pem", "644"), (key, "rest.key", "600"), (authority.ca, "ca.pem", "644")):
+            machine.put(local, f"/etc/patroni/{remote}", mode)
+        cluster = ",".join(f"{other.name}=http://{other.ip}:2380" for other in self.fleet.machines)
+        settings = json.dumps(self._settings(member, machine), indent=1)        # JSON is YAML
+        machine.ssh("install -D -m 600 /dev/stdin /etc/patroni/config.yml && chown -R postgres: /etc/patroni", stdin=settings)
+        machine.ssh(PREPARE, stdin=ETCD.format(machine=machine.name, ip=machine.ip, cluster=cluster))
+
+    def _settings(self, member: str, machine: Machine) -> dict:
+        network = machine.ip.rpartition(".")[0] + ".0/24"
+        return {
+            "scope": SCOPE, "name": member,
+            "restapi": {
+                "listen": f"{machine.ip}:8008", "connect_address": f"{machine.ip}:8008", "certfile": "/etc/patroni/rest.pem", "keyfile": "/etc/patroni/rest.key",
+                "authentication": {"username": USER, "password": self._secret("rest")},
+            },
+            "ctl": {"cacert": "/etc/patroni/ca.pem"},
+            "etcd3": {"hosts": ",".join(f"{other.ip}:2379" for other in self.fleet.machines)},
+            "bootstrap": {
+                "dcs": {
+                    "ttl": 20, "loop_wait": 5, "retry_timeout": 5, "maximum_lag_on_failover": 1048576,
+                    "postgresql": {"use_pg_rewind": True, "use_slots": True,
+                                   "parameters": {"shared_buffers": "32MB", "max_connections": 40, "wal_keep_size": "128MB"}},
+                },
+                "initdb": [{"encoding": "UTF8"}, {"locale": "C.UTF-8"}, "data-checksums"],
+            },
+            "postgresql": {
+                "listen": f"{machine.ip},127.0.0.1:5432", "connect_address": f"{machine.ip}:5432",
+                "data_dir": "/srv/data/pg/15", "bin_dir": "/usr/lib/postgresql/15/bin", "pgpass": "/var/lib/postgresql/pgpass0",
+                "authentication": {"superuser": {"username": "postgres", "password": self._secret("superuser")},
+                                   "replication": {"username": "replicator", "password": self._secret("replication")}},
+                "pg_hba": ["local all all peer", *(f"host {what} scram-sha-256" for what in ("all all 127.0.0.1/32", f"all all {network}", f"replication replicator {network}"))],
+            },
+        }
+
+    def _secret(self, name: str) -> str:
+        place = self.home / f"{name}.password"
+        if not place.exists():
+            place.touch(0o600)
+            place.write_text(secrets.token_hex(12), encoding="utf-8")
+        return place.read_text(encoding="utf-8")
+
+    def rest(self, url: str, method: str = "GET", path: str = "/cluster", body: dict | None = None) -> dict:
+        """Ask one member's REST API from the control node: {"status": number, "body": JSON or text} or {"error": sentence}."""
+        words = [sys.executable, str(ASK), url + path, str(self.ca), USER, str(self.password_file), method, json.dumps(body)]
+        return json.loads(self.fleet.run(words, check=True, stdout=subprocess.PIPE, timeout=60).stdout)
+
+    def cluster(self) -> dict:
+        """Return what GET /cluster says at the first member that answers, or {} when none does."""
+        for url in self.urls:
+            said = self.rest(url)
+            if said.get("status") == 200:
+                return said["body"]
+        return {}
+
+    def leader(self) -> str:
+        """Return the name of the leader that is running, or nothing."""
+        found = [member["name"] for member in self.cluster().get("members", ()) if member["role"] == "leader" and member["state"] == "running"]
+        return found[0] if found else ""
+
+    def whole(self) -> bool:
+        """Tell whether there is a leader and everybody else streams from it: 3.0 says ``running`` of both, 4.0 ``streaming``."""
+        members = self.cluster().get("members", [])
+        good = [member for member in members if member["state"] in ("running", "streaming") and (member["role"] == "leader" or member.get("lag") == 0)]
+        return len(good) == len(self.members) and any(member["role"] == "leader" for member in members)
+
+    def etcd_whole(self) -> bool:
+        """Tell whether every etcd member is healthy, asked from the first machine."""
+        urls = ",".join(f"http://{machine.ip}:2379" for machine in self.fleet.machines)
+        return self.fleet.machines[0].ssh(f"ETCDCTL_API=3 etcdctl --endpoints={urls} endpoint health", check=False).returncode == 0
+
+    @staticmethod
+    def until(true, what: str, patience: float = 90) -> None:
+        """Return when ``true()`` is; raise TimeoutError saying what did not come about."""
+        deadline = time.monotonic() + patience
+        while not true():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not within {patience} s: {what}")
+            time.sleep(0.3)
