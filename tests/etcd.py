@@ -77,16 +77,16 @@ class Certificates:
         self._ca = self._make("tests", self._key.public_key(), None)
         self.ca.write_bytes(self._ca.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """Files of a certificate and its key, good for a server and for a client whose common name is `name`."""
+    def issue(self, name: str, named: bool = True) -> tuple[Path, Path]:
+        """Files of a certificate and its key, good for a server and for a client whose common name is `name`; named=False: with an empty subject."""
         key = ec.generate_private_key(ec.SECP256R1())
         cert, private = self.directory / f"{name}.pem", self.directory / f"{name}.key"
-        cert.write_bytes(self._make(name, key.public_key(), self._ca).public_bytes(serialization.Encoding.PEM))
+        cert.write_bytes(self._make(name if named else "", key.public_key(), self._ca).public_bytes(serialization.Encoding.PEM))
         private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
         return cert, private
 
     def _make(self, name: str, public: Any, issuer: Optional[x509.Certificate]) -> x509.Certificate:
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)] if name else [])
         now = datetime.datetime.now(datetime.timezone.utc)
         made = x509.CertificateBuilder(
             issuer_name=issuer.subject if issuer else subject, subject_name=subject, public_key=public, serial_number=x509.random_serial_number(),
