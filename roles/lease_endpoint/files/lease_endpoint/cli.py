@@ -37,6 +37,8 @@ def serve(
     listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes a free one. Any address but loopback needs TLS.")] = "127.0.0.1:8470",
     tls_cert: Annotated[Optional[Path], typer.Option(help="Certificate chain, PEM.", exists=True, dir_okay=False)] = None,
     tls_key: Annotated[Optional[Path], typer.Option(help="Private key, PEM.", exists=True, dir_okay=False)] = None,
+    applications: Annotated[Optional[Path], typer.Option(
+        envvar="LEASE_ENDPOINT_APPLICATIONS", help="JSON file: applications whose leadership lives elsewhere, with their provider.")] = None,
     clock_file: Annotated[Optional[Path], typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve until stopped. Prints the URL on one line when ready."""
@@ -45,7 +47,7 @@ def serve(
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        run(data_dir, Address.parse(listen, tls_cert, tls_key), clock_file)
+        run(data_dir, Address.parse(listen, tls_cert, tls_key), clock_file, applications)
     except LeaseError as trouble:
         raise _fail(trouble.msg) from None
 

@@ -26,14 +26,25 @@ class _State(Collector):
         overdue = GaugeMetricFamily("lease_overdue", "1 when the holder is kept by a pin only", labels=["application"])
         pins = GaugeMetricFamily("lease_pins", "Living pins", labels=["application"])
         halted = GaugeMetricFamily("lease_halted", "1 when a pin lapsed and nobody has cleared that", labels=["application"])
+        unreadable = GaugeMetricFamily("lease_unreadable", "1 when its leadership lives elsewhere and cannot be read; it then has no other figure of it",
+                                       labels=["application"])
+        frozen = GaugeMetricFamily("lease_frozen", "1 when leadership elsewhere is frozen", labels=["application"])
+        owed = GaugeMetricFamily("lease_thaw_owed", "1 when leadership elsewhere is to be thawed and is not yet", labels=["application"])
+        tries = GaugeMetricFamily("lease_freeze_tries", "Freezes or thaws in vain since the last success", labels=["application"])
         for lease in state["leases"]:
             labels = [lease["application"]]
-            term.add_metric(labels, lease["term"])
-            held.add_metric(labels, lease["holder"] is not None)
-            overdue.add_metric(labels, lease["overdue"])
+            unreadable.add_metric(labels, "unreadable" in lease)
+            if "unreadable" not in lease:
+                term.add_metric(labels, lease["term"])
+                held.add_metric(labels, lease["holder"] is not None)
+                overdue.add_metric(labels, lease["overdue"])
+            freeze = lease["freeze"]
+            frozen.add_metric(labels, freeze is not None and freeze["wanted"] and freeze["confirmed"])
+            owed.add_metric(labels, freeze is not None and not freeze["wanted"])
+            tries.add_metric(labels, freeze["tries"] if freeze else 0)
             pins.add_metric(labels, len(lease["pins"]))
             halted.add_metric(labels, lease["halted"] is not None)
-        yield from (term, held, overdue, pins, halted)
+        yield from (term, held, overdue, pins, halted, unreadable, frozen, owed, tries)
 
 
 class Metrics:

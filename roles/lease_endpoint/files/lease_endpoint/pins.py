@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Optional
 
 from lease_endpoint.errors import Halted, NoLeader, NotHeld, Pinned, Stale
-from lease_endpoint.providers import PROVIDERS
+from lease_endpoint.providers import NATIVE
+from lease_endpoint.providers.foreign import Leadership
 from lease_endpoint.providers.native import names
 from lease_endpoint.records import Halt, Lease, Pin, Tombstone
 from lease_endpoint.rights import Caller
@@ -41,11 +42,13 @@ def decided_on(lease: Lease, term: Optional[int], revision: Optional[int]) -> No
             raise Stale(f"{lease.application} is at {word} {current}, you decided on {word} {read}; read it again", term=lease.term, revision=lease.revision)
 
 
-def pin(moment: Moment, caller: Caller, item: dict[str, Any], wish: Wish) -> bool:
-    """Whether the pin is new; an old one is renewed. Raises before anything is written."""
+def pin(moment: Moment, caller: Caller, item: dict[str, Any], wish: Wish, found: Optional[Leadership] = None) -> bool:
+    """Whether the pin is new; an old one is renewed. Raises before anything is written. `found`: leadership that lives elsewhere."""
     application = item["application"]
     caller.need_application("pin", application)
     lease, pins = moment.lease(application), moment.book.pins(application)
+    if found is not None:
+        lease = replace(lease, holder=found.holder, term=found.term)
     decided_on(lease, item.get("term"), item.get("revision"))
     pinner = f"{caller.identity}/{wish.run}"
     own = next((pin for pin in pins if pin.pinner == pinner), None)
@@ -64,12 +67,12 @@ def pin(moment: Moment, caller: Caller, item: dict[str, Any], wish: Wish) -> boo
     halt = moment.book.halt(application)
     if halt is not None:
         raise Halted(f"{application} is halted since the pin of {halt.pinner} lapsed ({halt.reason}); a person must look and clear it", pinner=halt.pinner)
-    provider = PROVIDERS[lease.provider]
-    if not provider.live(lease, moment.now) and not wish.allow_no_leader:
-        if lease.holder is not None and pins:
+    live = found.holder is not None if found else NATIVE.live(lease, moment.now)
+    if not live and not wish.allow_no_leader:
+        if found is None and lease.holder is not None and pins:
             raise NoLeader(f"the leader of {application}, {lease.holder}, has not renewed in time; bring it back first")
         raise NoLeader(f"{application} has no leader at present; start its units first, then try again")
-    holder = lease.holder if provider.held(lease, pins, moment.now) else None
+    holder = lease.holder if found or NATIVE.held(lease, pins, moment.now) else None
     moment.book.put(replace(lease, holder=holder, revision=lease.revision + 1))
     moment.book.put(Pin(application, pinner, caller.identity, wish.run, wish.reason, moment.wall, wish.duration, until, holder, lease.term, **seen))
     moment.say(caller.identity, "pin", application, f"{pinner} pinned {application} with {holder or 'no leader'}, term {lease.term}: {wish.reason}")
@@ -95,24 +98,28 @@ def unpin(moment: Moment, caller: Caller, application: str, pinner: str, reason:
     found = next((pin for pin in moment.book.pins(application) if pin.pinner == pinner), None)
     if found is None:
         return False
-    _remove(moment, found)
+    remove(moment, found)
     why = f": {reason}" if reason else ""
     moment.say(caller.identity, "unpin", application, f"{pinner} no longer pins {application}{why}")
     return True
 
 
-def _remove(moment: Moment, gone: Pin) -> None:
+def remove(moment: Moment, gone: Pin) -> None:
+    """With the last pin the lease is free to run out again; where leadership lives elsewhere, a thaw is owed from this moment."""
     moment.book.drop_pin(gone)
-    lease = moment.lease(gone.application)
+    lease, freeze = moment.lease(gone.application), moment.book.freeze(gone.application)
     if not moment.book.pins(gone.application):
-        lease = PROVIDERS[lease.provider].thaw(lease, moment.now)
+        if freeze is not None:
+            moment.book.put(replace(freeze, wanted=False, confirmed=False, tries=0, error=None, moving=None))
+        elif lease.provider == NATIVE.name:
+            lease = NATIVE.thaw(lease, moment.now)
     moment.book.put(replace(lease, revision=lease.revision + 1))
 
 
 def lapse_due(moment: Moment) -> None:
     """Every pin past its deadline is released as by unpin, leaves a tombstone, and halts its application."""
     for pin in moment.book.pins_due(moment.now):
-        _remove(moment, pin)
+        remove(moment, pin)
         moment.book.put(Tombstone(pin.application, pin.pinner, moment.wall, pin.reason))
         if moment.book.halt(pin.application) is None:
             moment.book.put(Halt(pin.application, moment.wall, pin.reason, pin.pinner))

@@ -58,6 +58,23 @@ class Halt:
 
 
 @dataclass(frozen=True)
+class Freeze:
+    """What must become of the freeze of leadership that lives elsewhere: written before anything is done there, gone when the thaw was read back.
+
+    wanted, not confirmed: to be frozen; pins of it are not acknowledged yet. wanted, confirmed: frozen. Not wanted: a thaw is owed.
+    """
+
+    application: str
+    wanted: bool
+    confirmed: bool
+    displaced: str  # JSON: what the freeze displaces, as the provider said before it froze
+    since: float
+    tries: int = 0  # in vain, since the last success
+    error: Optional[str] = None  # what the last of them said
+    moving: Optional[str] = None  # JSON of a handover begun under the freeze: {"to": unit, "until": endpoint time}
+
+
+@dataclass(frozen=True)
 class Tombstone:
     """A pin that ended by its deadline instead of by unpin."""
 

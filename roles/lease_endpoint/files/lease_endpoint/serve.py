@@ -19,6 +19,7 @@ from typing import Optional
 
 import uvicorn
 
+from lease_endpoint import applications as applications_file
 from lease_endpoint.api import create_app
 from lease_endpoint.broker import Broker
 from lease_endpoint.clock import Clock, rehearsed
@@ -26,6 +27,7 @@ from lease_endpoint.deadlines import Deadlines
 from lease_endpoint.errors import Invalid
 from lease_endpoint.events import Changes
 from lease_endpoint.ledger import LEDGERS
+from lease_endpoint.steward import Steward
 from lease_endpoint.tokens import Tokens, write_secret
 
 log = logging.getLogger("lease_endpoint")
@@ -116,9 +118,10 @@ def open_tokens(path: Path) -> Tokens:
     return Tokens(data_dir(path) / TOKENS_FILE)
 
 
-def serve(directory: Path, address: Address, clock_file: Optional[Path] = None) -> None:
+def serve(directory: Path, address: Address, clock_file: Optional[Path] = None, applications: Optional[Path] = None) -> None:
     """Returns after SIGTERM or SIGINT. One process per data directory: two clocks on one ledger would not agree."""
     os.umask(0o077)
+    elsewhere = applications_file.load(applications) if applications else {}
     with open(data_dir(directory) / "lock", "a", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -129,7 +132,7 @@ def serve(directory: Path, address: Address, clock_file: Optional[Path] = None) 
             start = book.time()
         clock = Clock(start, *rehearsed(clock_file)) if clock_file else Clock(start)
         changes = Changes()
-        broker = Broker(ledger, clock, changes.happened)
+        broker = Broker(ledger, clock, changes.happened, elsewhere)
         tokens = Tokens(directory / TOKENS_FILE)
         if not tokens.listed():
             write_secret(directory / ADMIN_FILE, tokens.create("admin", ["admin"]) + "\n")
@@ -141,11 +144,14 @@ def serve(directory: Path, address: Address, clock_file: Optional[Path] = None) 
         if address.cert:
             config.load()
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2  # type: ignore[union-attr]
-        deadlines = Deadlines(broker)
+        deadlines, steward = Deadlines(broker), Steward(broker)
         deadlines.start()
+        steward.start()
         try:
             _Server(config, broker, changes, address.url(listening.getsockname()[1])).run([listening])
         finally:
+            steward.stop()
             deadlines.stop()
+            broker.wards.close()
             broker.save_time()
             ledger.close()

@@ -8,19 +8,23 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Optional, Type, TypeVar
 
 from lease_endpoint.errors import NotDurable
-from lease_endpoint.records import Entry, Halt, Lease, Pin, Tombstone
+from lease_endpoint.records import Entry, Freeze, Halt, Lease, Pin, Tombstone
 
-Row = TypeVar("Row", Lease, Pin, Halt, Tombstone, Entry)
+Row = TypeVar("Row", Lease, Pin, Halt, Freeze, Tombstone, Entry)
 
-FORMAT = 1
+FORMAT = 2
 HISTORY_KEPT = 10_000  # a year of busy upgrades, a few megabytes
 TOMBSTONES_KEPT = 500
 
+FREEZE = """
+CREATE TABLE freeze (application TEXT PRIMARY KEY REFERENCES lease, wanted INTEGER NOT NULL, confirmed INTEGER NOT NULL, displaced TEXT NOT NULL,
+    since REAL NOT NULL, tries INTEGER NOT NULL, error TEXT, moving TEXT) STRICT;
+"""
 SCHEMA = """
 CREATE TABLE lease (application TEXT PRIMARY KEY, provider TEXT NOT NULL, holder TEXT, term INTEGER NOT NULL, revision INTEGER NOT NULL,
     duration REAL NOT NULL, expires REAL, renewed_at REAL, handover_from TEXT, handover_until REAL) STRICT;
@@ -33,7 +37,8 @@ CREATE TABLE entry (at REAL NOT NULL, identity TEXT NOT NULL, verb TEXT NOT NULL
 CREATE TABLE unit (application TEXT NOT NULL, unit TEXT NOT NULL, PRIMARY KEY (application, unit)) STRICT;
 CREATE TABLE time (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), now REAL NOT NULL) STRICT;
 INSERT INTO time VALUES (1, 0.0);
-"""
+""" + FREEZE
+NEWER = {1: FREEZE}  # what makes format N + 1 of format N
 
 
 class Book:
@@ -44,9 +49,11 @@ class Book:
 
     def _all(self, kind: Type[Row], rest: str = "", args: Iterable[Any] = ()) -> list[Row]:
         names = ", ".join(f.name for f in fields(kind))
-        return [kind(*row) for row in self._db.execute(f"SELECT {names} FROM {kind.__name__.lower()} {rest}", tuple(args))]
+        rows = [kind(*row) for row in self._db.execute(f"SELECT {names} FROM {kind.__name__.lower()} {rest}", tuple(args))]
+        # SQLite has no yes and no, only 1 and 0.
+        return [replace(row, wanted=bool(row.wanted), confirmed=bool(row.confirmed)) for row in rows] if kind is Freeze else rows
 
-    def _put(self, row: Lease | Pin | Halt | Tombstone | Entry) -> None:
+    def _put(self, row: Lease | Pin | Halt | Freeze | Tombstone | Entry) -> None:
         values = asdict(row)
         marks = ", ".join("?" * len(values))
         self._db.execute(f"INSERT OR REPLACE INTO {type(row).__name__.lower()} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
@@ -83,6 +90,16 @@ class Book:
 
     def drop_halt(self, application: str) -> None:
         self._db.execute("DELETE FROM halt WHERE application = ?", (application,))
+
+    def freeze(self, application: str) -> Optional[Freeze]:
+        found = self._all(Freeze, "WHERE application = ?", [application])
+        return found[0] if found else None
+
+    def freezes(self) -> list[Freeze]:
+        return self._all(Freeze, "ORDER BY application")
+
+    def drop_freeze(self, application: str) -> None:
+        self._db.execute("DELETE FROM freeze WHERE application = ?", (application,))
 
     def tombstones(self) -> list[Tombstone]:
         return self._all(Tombstone, "ORDER BY rowid DESC")
@@ -126,12 +143,17 @@ class Ledger:
         with self.write() as book:
             found = self._db.execute("PRAGMA user_version").fetchone()[0]
             if found == 0:
-                for statement in SCHEMA.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {FORMAT}")
-            elif found != FORMAT:
+                self._become(SCHEMA, FORMAT)
+            for older in range(found or FORMAT, FORMAT):
+                self._become(NEWER[older], older + 1)
+            if found > FORMAT:
                 raise NotDurable(f"the ledger {path} has format {found}, this endpoint knows format {FORMAT}; install the endpoint that wrote it")
             book.tidy()
+
+    def _become(self, statements: str, number: int) -> None:
+        for statement in statements.split(";\n"):
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA user_version = {number}")
 
     @contextmanager
     def _trouble(self, verb: str) -> Iterator[None]:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from lease_endpoint.providers.foreign import Foreign
 from lease_endpoint.providers.native import Native
 
-PROVIDERS = {"native": Native()}
+NATIVE = Native()
+FOREIGN: dict[str, type[Foreign]] = {
+}
