@@ -17,7 +17,7 @@ from ansible.utils.display import Display
 
 from ..plugin_utils import _action_options, _left_request
 from ..plugin_utils._control_channel import ChannelError, NoWatcher, Target, connect
-from ..plugin_utils._conversation import Conversation, Refused, Telling
+from ..plugin_utils._conversation import CHANGING, Conversation, Refused, Telling
 from ..plugin_utils._errand import Errand
 from ..plugin_utils._heartbeat import Heartbeat
 from ..plugin_utils._turn_file import TurnFile
@@ -80,8 +80,11 @@ class ActionModule(ActionBase):
             try:
                 return {**result, **errand.run(conversation, deadline)}
             except NoWatcher as problem:
-                # A rollback is the one thing that must be possible without a watcher. Whether it is the right upgrade, only a watcher can tell.
-                if values["do"] != "rollback" or values["upgrade_id"]:
+                if values["do"] in CHANGING and values["do"] not in _left_request.BRAKES:
+                    raise NoWatcher("%s Start it and ask again; only %s are left there for the next one." % (
+                        problem.msg, ", ".join(_left_request.BRAKES))) from problem
+                # Whether it is the right upgrade, only a watcher can tell.
+                if values["do"] not in _left_request.BRAKES or values["upgrade_id"]:
                     raise
                 errand.left(self._leave(problem, values, variables))
             return {**result, **errand.run(conversation, deadline)}
@@ -94,16 +97,22 @@ class ActionModule(ActionBase):
                 conversation.close()
 
     def _leave(self, problem: NoWatcher, values: dict[str, t.Any], variables: dict[str, t.Any]) -> str:
-        """Leaves the rollback on the machine, by Ansible's own connection, and has a watcher started. Returns what was said there."""
+        """Leaves the request on the machine, by Ansible's own connection, and has a watcher started. Returns what was said there."""
         state_dir = str(_action_options.variable_of(self, variables, "upgrade_watcher_state_dir", "/var/lib/series-upgrade"))
-        Display().display("%s The rollback is left on the machine, and a watcher is started." % problem.msg)
+        Display().display("%s The %s is left on the machine, and a watcher is started." % (problem.msg, values["do"]))
+        script = _left_request.script(state_dir, values["do"], uuid.uuid4().hex, values["reason"], values["force"])
         try:
-            done = self._low_level_execute_command(_left_request.script(state_dir, uuid.uuid4().hex, values["reason"], values["force"]))
+            done = self._low_level_execute_command(script)
         except AnsibleError as error:
             raise NoWatcher("%s The request could not be left there either: %s" % (problem.msg, error)) from error
         if done["rc"] == _left_request.NOT_ARMED:
             raise problem
-        return str(done.get("stdout") or done.get("stderr") or "").strip()
+        said = str(done.get("stdout") or done.get("stderr") or "").strip()
+        if done["rc"] == _left_request.NOT_LET_IN:
+            raise NoWatcher("%s The %s could not be left there either: this user may not enter %s; use become." % (problem.msg, values["do"], state_dir))
+        if done["rc"] == _left_request.NOT_LEFT:
+            raise NoWatcher("%s The %s could not be left there either: %s" % (problem.msg, values["do"], said or "nothing can be written in " + state_dir))
+        return said
 
     def _ties(self, values: dict[str, t.Any], book: TurnFile | None, host: str) -> tuple[t.Callable[[], None], t.Callable[..., None]]:
         """What ties this conversation to its run: the pulse of its pins, and the book in which others see how far we are."""

@@ -18,8 +18,9 @@ description:
   - Reaches the Unix socket through an SSH channel of its own, so it needs no Python on the machine. Comes back by itself after a cut or a reboot.
   - Shows phases and percentages while it waits, and keeps the pins of the run alive.
   - Asks before it acts, so a repeated call picks up what an earlier one has begun.
-  - When nobody answers at the socket, O(do=rollback) is left in the spool on the machine and a watcher is started, unless O(upgrade_id) is given.
-    This takes a shell there, as the user of the watcher, and no Python.
+  - When nobody answers at the socket, O(do=rollback), O(do=abort) and O(do=hold) are left in the spool on the machine and a watcher is started,
+    unless O(upgrade_id) is given. This takes a shell there, as the user of the watcher, and no Python. Everything else is refused then, because it
+    needs somebody who has seen how the machine is.
 options:
   do:
     description: The request.

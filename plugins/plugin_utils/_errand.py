@@ -102,7 +102,7 @@ class Errand:
         """The result when the conversation could not be held to its end, with what is known."""
         result: dict[str, t.Any] = {"failed": True, "changed": self._changed, "kind": problem.kind, "msg": problem.msg}
         if self._left and isinstance(problem, NoWatcher):
-            result["msg"] += " A rollback was left there; the machine said: %s" % self._left
+            result["msg"] += " When the %s was to be left there, the machine said: %s" % (self._do, self._left)
         if self._status:
             result.update(status=self._shown(), state=self._status.get("state"))
         if isinstance(problem, Refused):

@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _control_channel as channels
@@ -19,9 +20,9 @@ SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("
 
 
 class Sshd:
-    """An sshd of our own: its own host key, its own authorized key, its own port."""
+    """An sshd of our own: its own host key, its own authorized key, its own port. ENV: one variable of its sessions, as NAME=VALUE."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, env="LEASEHOLD_TEST=1"):
         self.directory = directory
         for name in ("host", "user"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True)
@@ -32,6 +33,7 @@ class Sshd:
         options = {
             "Port": self.port, "ListenAddress": "127.0.0.1", "HostKey": directory / "host", "AuthorizedKeysFile": directory / "authorized_keys",
             "PidFile": "none", "StrictModes": "no", "UsePAM": "no", "PasswordAuthentication": "no", "PermitRootLogin": "prohibit-password",
+            "SetEnv": env,
         }
         (directory / "config").write_text("".join("%s %s\n" % option for option in options.items()))
         self.known(directory / "host.pub")
@@ -64,6 +66,14 @@ class Sshd:
         self.cut()
         self.process.kill()
         self.process.wait()
+
+    def variables(self):
+        """The same for Ansible's own connection, as variables of a host."""
+        return {
+            "ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": self.port, "ansible_user": getpass.getuser(),
+            "ansible_ssh_private_key_file": str(self.directory / "user"), "ansible_python_interpreter": sys.executable,
+            "ansible_ssh_common_args": "-F none -o ControlMaster=no -o UserKnownHostsFile=%s" % (self.directory / "known_hosts"),
+        }
 
     def target(self, **changes):
         known = ("-o", "UserKnownHostsFile=%s" % (self.directory / "known_hosts"), "-F", "none")

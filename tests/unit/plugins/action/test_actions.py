@@ -260,16 +260,39 @@ def test_nobody_at_the_socket_is_a_failure_and_not_unreachable(play, tmp_path):
     assert result["failed"] and result["kind"] == "no_watcher" and "unreachable" not in result, "Ansible would drop the host and its always"
 
 
-@pytest.mark.parametrize("code, args, left", [(3, {}, True), (1, {}, True), (0, {"upgrade_id": "to-trixie/m1/1"}, False)])
-def test_only_a_rollback_whose_upgrade_need_not_be_compared_is_left_for_the_next_watcher(play, tmp_path, monkeypatch, code, args, left):
-    scripts, said = [], {"rc": code, "stdout": "no room"}
+@pytest.fixture
+def without_watcher(play, tmp_path, monkeypatch):
+    """Asks a machine at whose socket nobody is; a stand-in of its shell keeps the scripts and says how they end."""
+    def ask(do, code=0, said="", **args):
+        scripts, ended = [], {"rc": code, "stdout": said}
+        monkeypatch.setattr(watcher_call.ActionModule, "_low_level_execute_command", lambda self, script: scripts.append(script) or ended)
+        result = play.run(watcher_call, "m1", do=do, control_socket=str(tmp_path / "none.sock"), **args)
+        assert result["failed"] and result["kind"] == "no_watcher" and not result["changed"], result
+        return result["msg"], scripts
     monkeypatch.setattr(watcher_call, "FIRST_ANSWER", 0.0)
-    monkeypatch.setattr(watcher_call.ActionModule, "_low_level_execute_command", lambda self, script: scripts.append(script) or said)
-    result = play.run(watcher_call, "m1", do="rollback", control_socket=str(tmp_path / "none.sock"), **args)
-    assert result["failed"] and result["kind"] == "no_watcher" and not result["changed"] and len(scripts) == left
-    assert ("no room" in result["msg"]) == (code == 1), "a machine that was never armed is told as that"
-    play.run(watcher_call, "m1", do="commit", control_socket=str(tmp_path / "none.sock"))
-    assert len(scripts) == left
+    return ask
+
+
+@pytest.mark.parametrize("do", ["rollback", "abort", "hold"])
+@pytest.mark.parametrize("code, told", [
+    (1, "no room"), (3, "not armed"), (4, "could not be left there either: no room"), (5, "may not enter /var/lib/series-upgrade"),
+])
+def test_brake_is_left_for_the_next_watcher_and_what_hinders_that_is_told(without_watcher, do, code, told):
+    """C9"""
+    said, scripts = without_watcher(do, code, "no room")
+    assert told in said and len(scripts) == 1 and (do + " --state-dir=") in scripts[0]
+    assert ("no room" in said) == (code in (1, 4)), "a machine that was never armed is told as that"
+
+
+@pytest.mark.parametrize("do", ["upgrade", "drain", "commit", "resume", "extend", "expect_disruption", "clean"])
+def test_what_lets_a_machine_go_on_is_not_left_for_a_watcher_that_nobody_has_seen(without_watcher, do):
+    said, scripts = without_watcher(do, seconds=1, reason="a word")
+    assert scripts == [] and "Start it and ask again; only rollback, abort, hold are left there for the next one." in said
+
+
+def test_brake_whose_upgrade_must_be_compared_is_not_left(without_watcher):
+    said, scripts = without_watcher("hold", upgrade_id="to-trixie/m1/1")
+    assert scripts == [] and "no watcher answers" in said
 
 
 def test_a_socket_path_that_is_too_long_is_told(play):

@@ -1,13 +1,14 @@
 # Copyright (c) 2026, the leasehold.series_upgrade authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A rollback is left where the next watcher hears it, also by a machine that has no Python. The script runs in a real shell."""
+"""A brake is pulled where the next watcher feels it, also on a machine that has no Python. The script runs in a real shell."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -29,9 +30,10 @@ def path_without_python(tmp_path):
     return str(directory)
 
 
-def leave(state_dir, path, **more):
-    script = _left_request.script(str(state_dir), "abc1", **more)
-    return subprocess.run(["/bin/sh", "-c", script], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
+def leave(state_dir, path, do="rollback", as_nobody=False, **more):
+    script = _left_request.script(str(state_dir), do, "abc1", **more)
+    who = {"user": 65534, "group": 65534, "extra_groups": []} if as_nobody else {}
+    return subprocess.run(["/bin/sh", "-c", script], env={**os.environ, "PATH": path}, cwd="/", capture_output=True, text=True, check=False, **who)
 
 
 def test_without_python_the_request_lies_in_the_spool_word_for_word_and_the_service_is_started(tmp_path, without_python):
@@ -57,6 +59,32 @@ def test_with_python_the_command_on_the_machine_gets_the_same_words(tmp_path, wi
     done = leave(tmp_path, without_python, reason=REASON, force=["db"])
     said = ["watcher.pyz", "rollback", "--state-dir=%s" % tmp_path, "--request-id=abc1", "--reason=" + REASON, "--force=db"]
     assert [line for line in said if line not in done.stdout] == [] and not (tmp_path / "spool").exists()
+
+
+@pytest.mark.parametrize("do", _left_request.BRAKES)
+def test_every_brake_is_heard_by_the_next_watcher_under_its_own_name(tmp_path, without_python, do):
+    """C9: and only a rollback can be forced."""
+    (tmp_path / "marker.json").touch()
+    done = leave(tmp_path, without_python, do, force=["db"])
+    assert done.stdout.startswith(do + ": accepted")
+    (_path, request), = spool.waiting(str(tmp_path))
+    assert request == {"v": 1, "do": do, "request_id": "abc1", **({"force": ["db"]} if do == "rollback" else {})}
+
+
+def test_what_cannot_be_written_was_not_left(tmp_path, without_python):
+    (tmp_path / "marker.json").touch()
+    (tmp_path / "spool").touch()
+    done = leave(tmp_path, without_python)
+    assert done.returncode == _left_request.NOT_LEFT and "accepted" not in done.stdout
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root to be somebody else")
+def test_user_who_may_not_look_is_told_so_and_not_that_the_machine_was_never_armed(without_python):
+    with tempfile.TemporaryDirectory(prefix="left-", dir="/tmp") as directory:
+        os.mkdir(directory + "/state", mode=0o700)
+        os.chmod(directory, 0o755)
+        assert leave(directory + "/state", os.environ["PATH"], as_nobody=True).returncode == _left_request.NOT_LET_IN
 
 
 @pytest.mark.parametrize("there", [True, False])
