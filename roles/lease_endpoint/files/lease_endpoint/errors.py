@@ -58,6 +58,10 @@ class Forbidden(LeaseError):  # the right is missing: change rights, do not retr
     kind, status = "forbidden", 403
 
 
+class TooMany(LeaseError):  # this caller or address asks more often than it may: wait `retry_in` seconds, then retry
+    kind, status = "too_many", 429
+
+
 class Unsupported(LeaseError):  # this provider cannot: choose another plan
     kind, status = "unsupported", 501
 
@@ -72,6 +76,14 @@ class NotDurable(LeaseError):  # the ledger could not be read or written: nothin
 
 class Unreachable(LeaseError):  # the system that was asked did not answer: nothing is known, retry, act on nothing
     kind, status = "unreachable", 504
+
+
+class Unsure(LeaseError):  # it may have been done or not: read, then decide anew
+    kind, status = "timeout", 504
+
+
+class NoActive(LeaseError):  # this replica does not answer by itself, and knows of none that does: nothing changed, retry later
+    kind, status = "stopping", 503
 
 
 class Stopping(LeaseError):  # the endpoint shuts down: retry later
