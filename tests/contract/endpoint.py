@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from lease_endpoint.tokens import Tokens
+from tests.contract.truth import hold_to_the_document
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "roles/lease_endpoint/files"
@@ -62,8 +63,9 @@ def until(claim: Any, seconds: float = 10.0) -> Any:
 class Endpoint:
     """Started, killed and started again on the same directory and port."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, *options: str) -> None:
+        """`options`: more of `serve`'s."""
+        self.directory, self.options = directory, options
         self.clock_file = directory / "clock"
         self._offsets = [0.0, 0.0]
         self._process: Optional[subprocess.Popen[str]] = None
@@ -73,7 +75,7 @@ class Endpoint:
         self.said = directory / "said"
 
     def start(self) -> None:
-        argv = [sys.executable, "-m", "lease_endpoint", "serve", "--data-dir", str(self.directory / "data"), "--listen", self._listen]
+        argv = [sys.executable, "-m", "lease_endpoint", "serve", "--data-dir", str(self.directory / "data"), "--listen", self._listen, *self.options]
         with open(self.said, "a", encoding="utf-8") as said:
             self._process = subprocess.Popen(argv + ["--clock-file", str(self.clock_file)], env=environment(), stdout=subprocess.PIPE, stderr=said, text=True)
         self.url = self._process.stdout.readline().strip()
@@ -116,16 +118,20 @@ class Endpoint:
     def step_wall_clock(self, seconds: float) -> None:
         self._move(1, seconds)
 
+    def wall(self) -> float:
+        """The wall clock as the endpoint reads it."""
+        return time.time() + self._offsets[1]
+
     def _move(self, which: int, seconds: float) -> None:
         self._offsets[which] += seconds
         new = self.clock_file.with_suffix(".new")
         new.write_text("%r %r" % tuple(self._offsets), encoding="ascii")
         os.replace(new, self.clock_file)
 
-    def token(self, name: str, *scopes: str, applications: tuple[str, ...] = ()) -> str:
+    def token(self, name: str, *scopes: str, applications: tuple[str, ...] = (), units: tuple[str, ...] = ()) -> str:
         if name not in self.tokens:
             # As `token create` does, without its start-up time; test_serve.py tests the command.
-            self.tokens[name] = Tokens(self.directory / "data/tokens.json").create(name, scopes, applications)
+            self.tokens[name] = Tokens(self.directory / "data/tokens.json").create(name, scopes, applications, units)
         return self.tokens[name]
 
     def call(self, method: str, path: str, body: Any = None, who: str = "admin", headers: Optional[dict[str, str]] = None) -> Answer:
@@ -136,10 +142,12 @@ class Endpoint:
         request = urllib.request.Request(self.url + path, data, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
-                return Answer(answer.status, json.load(answer))
+                found = Answer(answer.status, json.load(answer))
         except urllib.error.HTTPError as refused:
             with refused:
-                return Answer(refused.code, json.load(refused))
+                found = Answer(refused.code, json.load(refused))
+        hold_to_the_document(path, found.status, found.body)
+        return found
 
     # Verbs, as short as tests want them
 

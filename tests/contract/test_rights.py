@@ -65,7 +65,8 @@ def test_host_pins_only_applications_it_hosts(endpoint, db):
 
 
 def test_whoami_tells_rights_before_they_are_needed(endpoint):
-    assert endpoint.call("GET", "/v1/whoami", who="host").body == {"identity": "host", "scopes": ["read", "hold", "pin"], "applications": ["host-*"]}
+    assert endpoint.call("GET", "/v1/whoami", who="host").body == {
+        "identity": "host", "scopes": ["read", "hold", "pin"], "applications": ["host-*"], "units": None}
     assert endpoint.call("GET", "/v1/whoami").body["scopes"] == ["read", "hold", "pin", "admin"]
 
 

@@ -96,7 +96,7 @@ def test_token_commands_refuse_with_one_sentence(tmp_path):
 
     assert run("create", "ci", "--scope", "pin", "--application", "db-*", "--output", str(tmp_path / "t")).exit_code == 0
     assert (tmp_path / "t").stat().st_mode & 0o777 == 0o600
-    assert run("list").stdout == "ci\tpin\tdb-*\n"
+    assert run("list").stdout == "ci\tpin\tdb-*\t-\t-\n"
     for words in (("create", "ci", "--scope", "pin"), ("create", "x", "--scope", "root"), ("create", "a b", "--scope", "pin"), ("revoke", "nobody")):
         refused = run(*words)
         assert refused.exit_code == 1 and len(refused.stderr.splitlines()) == 1, refused

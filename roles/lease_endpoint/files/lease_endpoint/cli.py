@@ -9,26 +9,19 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, List, Optional
+from typing import Annotated, Optional
 
 import typer
 
+from lease_endpoint.cli_tokens import token
+from lease_endpoint.cli_words import CaFile, DataDir, TokenFile, Url, fail
 from lease_endpoint.errors import LeaseError
+from lease_endpoint.limits import FAILURES_DEFAULT, TOKEN_DEFAULT
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Who leads each application, and who has frozen that.")
-token = typer.Typer(no_args_is_help=True, help="Tokens of this endpoint. A running endpoint knows new ones at once.")
 app.add_typer(token, name="token")
 
-DataDir = Annotated[Path, typer.Option("--data-dir", envvar="LEASE_ENDPOINT_DATA_DIR", help="Directory of the ledger.")]
-Url = Annotated[str, typer.Option("--url", envvar="LEASE_ENDPOINT_URL", help="The endpoint to talk to.")]
-TokenFile = Annotated[Optional[Path], typer.Option("--token-file", help="File holding the token. Default: the variable LEASE_ENDPOINT_TOKEN.")]
-CaFile = Annotated[Optional[Path], typer.Option("--ca-file", envvar="LEASE_ENDPOINT_CA_FILE", help="Certificates to trust.")]
 DEFAULT_URL = "http://127.0.0.1:8470"
-
-
-def _fail(msg: str) -> typer.Exit:
-    typer.echo(msg, err=True)
-    return typer.Exit(1)
 
 
 @app.command()
@@ -39,78 +32,23 @@ def serve(
     tls_key: Annotated[Optional[Path], typer.Option(help="Private key, PEM.", exists=True, dir_okay=False)] = None,
     applications: Annotated[Optional[Path], typer.Option(
         envvar="LEASE_ENDPOINT_APPLICATIONS", help="JSON file: applications whose leadership lives elsewhere, with their provider.")] = None,
+    audit_log: Annotated[str, typer.Option(envvar="LEASE_ENDPOINT_AUDIT_LOG", help="File for who did what, JSON lines; off for none.",
+                                           show_default="audit.jsonl in the data directory")] = "",
+    limit_token: Annotated[str, typer.Option(envvar="LEASE_ENDPOINT_LIMIT_TOKEN", help="Requests a token may make, as 600/minute; off for no limit.")] = TOKEN_DEFAULT,
+    limit_failures: Annotated[str, typer.Option(
+        envvar="LEASE_ENDPOINT_LIMIT_FAILURES", help="Answered requests without a valid token from one address, as 60/minute; off for no limit.")] = FAILURES_DEFAULT,
     clock_file: Annotated[Optional[Path], typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve until stopped. Prints the URL on one line when ready."""
+    from lease_endpoint.guards import Guards
     from lease_endpoint.serve import Address
     from lease_endpoint.serve import serve as run
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        run(data_dir, Address.parse(listen, tls_cert, tls_key), clock_file, applications)
+        run(data_dir, Address.parse(listen, tls_cert, tls_key), clock_file, applications, Guards(audit_log, limit_token, limit_failures))
     except LeaseError as trouble:
-        raise _fail(trouble.msg) from None
-
-
-Scopes = Annotated[List[str], typer.Option("--scope", help="read, hold, pin or admin; may be given several times.")]
-Globs = Annotated[Optional[List[str]], typer.Option("--application", help="Glob of applications it is for; may be given several times. Default: all.")]
-
-
-@token.command("create")
-def token_create(
-    name: Annotated[str, typer.Argument(help="Who will use it; pins are shown under this name.")],
-    data_dir: DataDir,
-    scope: Scopes,
-    application: Globs = None,
-    output: Annotated[Optional[Path], typer.Option(help="Write it to this file, mode 0600, instead of printing it.")] = None,
-) -> None:
-    """Make a token. It is shown this once; only its hash is kept."""
-    from lease_endpoint.serve import open_tokens
-    from lease_endpoint.tokens import write_secret
-
-    try:
-        made = open_tokens(data_dir).create(name, scope, application)
-    except LeaseError as trouble:
-        raise _fail(trouble.msg) from None
-    if output is None:
-        typer.echo(made)
-    else:
-        write_secret(output, made + "\n")
-
-
-@token.command("allow")
-def token_allow(name: str, data_dir: DataDir, scope: Scopes, application: Globs = None) -> None:
-    """Give an existing token other rights."""
-    from lease_endpoint.serve import open_tokens
-
-    try:
-        open_tokens(data_dir).allow(name, scope, application)
-    except LeaseError as trouble:
-        raise _fail(trouble.msg) from None
-
-
-@token.command("list")
-def token_list(data_dir: DataDir) -> None:
-    """Name, rights and applications of each token, tab-separated."""
-    from lease_endpoint.serve import open_tokens
-
-    try:
-        for row in open_tokens(data_dir).listed():
-            typer.echo("\t".join([row.name, ",".join(row.scopes), ",".join(row.applications or ["*"])]))
-    except LeaseError as trouble:
-        raise _fail(trouble.msg) from None
-
-
-@token.command("revoke")
-def token_revoke(name: str, data_dir: DataDir) -> None:
-    """Make a token worthless. Its pins stay until they are removed or reach their deadline."""
-    from lease_endpoint.serve import open_tokens
-
-    try:
-        if not open_tokens(data_dir).revoke(name):
-            raise _fail(f"there is no token {name}")
-    except LeaseError as trouble:
-        raise _fail(trouble.msg) from None
+        raise fail(trouble.msg) from None
 
 
 @app.command()
@@ -122,7 +60,7 @@ def status(url: Url = DEFAULT_URL, token_file: TokenFile = None, ca_file: CaFile
         endpoint = Endpoint(url, read_token(token_file and str(token_file)), ca_file and str(ca_file))
         leases = endpoint.call("GET", "/v1/leases")["leases"]
     except (Refused, Unreachable) as trouble:
-        raise _fail(str(trouble)) from None
+        raise fail(str(trouble)) from None
     if not leases:
         typer.echo("no application has claimed a lease yet")
     for lease in leases:

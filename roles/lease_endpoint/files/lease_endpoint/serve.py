@@ -26,6 +26,7 @@ from lease_endpoint.clock import Clock, rehearsed
 from lease_endpoint.deadlines import Deadlines
 from lease_endpoint.errors import Invalid
 from lease_endpoint.events import Changes
+from lease_endpoint.guards import Guards
 from lease_endpoint.ledger import LEDGERS
 from lease_endpoint.steward import Steward
 from lease_endpoint.tokens import Tokens, write_secret
@@ -118,10 +119,11 @@ def open_tokens(path: Path) -> Tokens:
     return Tokens(data_dir(path) / TOKENS_FILE)
 
 
-def serve(directory: Path, address: Address, clock_file: Optional[Path] = None, applications: Optional[Path] = None) -> None:
+def serve(directory: Path, address: Address, clock_file: Optional[Path] = None, applications: Optional[Path] = None, guards: Guards = Guards()) -> None:
     """Returns after SIGTERM or SIGINT. One process per data directory: two clocks on one ledger would not agree."""
     os.umask(0o077)
     elsewhere = applications_file.load(applications) if applications else {}
+    limits = guards.limits()
     with open(data_dir(directory) / "lock", "a", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -133,13 +135,15 @@ def serve(directory: Path, address: Address, clock_file: Optional[Path] = None, 
         clock = Clock(start, *rehearsed(clock_file)) if clock_file else Clock(start)
         changes = Changes()
         broker = Broker(ledger, clock, changes.happened, elsewhere)
-        tokens = Tokens(directory / TOKENS_FILE)
+        audit = guards.audit(directory)
+        tokens = Tokens(directory / TOKENS_FILE, clock.wall)
         if not tokens.listed():
             write_secret(directory / ADMIN_FILE, tokens.create("admin", ["admin"]) + "\n")
             print(f"created the first token, with all rights: {directory / ADMIN_FILE}", file=sys.stderr, flush=True)
         listening = address.open()
         config = uvicorn.Config(
-            create_app(broker, tokens, changes), log_level="warning", access_log=False, lifespan="off", server_header=False,
+            create_app(broker, tokens, changes, limits, audit), log_level="warning", access_log=False, lifespan="off", server_header=False,
+            proxy_headers=False,  # the audit log names who really connected, not what a header says
             ssl_certfile=address.cert, ssl_keyfile=address.key, timeout_graceful_shutdown=3, timeout_keep_alive=30)
         if address.cert:
             config.load()
