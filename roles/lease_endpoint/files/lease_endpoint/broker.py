@@ -9,15 +9,15 @@ The answer is built inside the transaction, so that nobody is told of a state th
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
 
 from lease_endpoint import foreign_pins
 from lease_endpoint import pins as pinning
+from lease_endpoint.audit import Audit, Silent
 from lease_endpoint.clock import Clock
-from lease_endpoint.errors import LeaseError, NoLeader, Pinned, Stopping, Unsupported
+from lease_endpoint.errors import LeaseError, NoActive, NoLeader, NotDurable, Pinned, Stopping, Unsupported
 from lease_endpoint.ledger.sqlite import Book, Ledger
 from lease_endpoint.providers import NATIVE
 from lease_endpoint.providers.foreign import Foreign
@@ -74,14 +74,15 @@ class Moment:
 class Broker:
     """All verbs; safe to call from many threads. `changed` is called after each change that the status page shows."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, changed: Callable[[], None] = lambda: None, applications: Optional[Mapping[str, Foreign]] = None) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, changed: Callable[[], None] = lambda: None, applications: Optional[Mapping[str, Foreign]] = None,
+                 audit: Optional[Audit] = None) -> None:
         """`applications`: those whose leadership lives elsewhere. A Steward must run beside the broker of any."""
         self._ledger = ledger
+        self._audit = audit or Silent()
         self.clock = clock
         self.changed = changed
         self.wards = Wards(applications or {})
         self._seen: dict[tuple[str, str], float] = {}  # when a unit last asked for the lease; only a transfer needs it, minutes suffice
-        self._lock = threading.RLock()
         self.stopping = False
         self._resume()
 
@@ -92,69 +93,87 @@ class Broker:
                 if lease.provider == NATIVE.name and NATIVE.live(lease, moment.now):
                     moment.book.put(NATIVE.thaw(lease, moment.now))
             for pin in moment.book.pins():
-                moment.book.put(replace(pin, until=max(pin.until, moment.now + min(pin.duration, pinning.SESSION_TTL))))
+                moment.book.put(pinning.after_outage(pin, moment.now))
 
     @contextmanager
     def writing(self, settle: bool = True) -> Iterator[Moment]:
-        """One transaction; whatever takes time is done outside of it."""
+        """One transaction; whatever takes time is done outside of it. What lapsed at its beginning stays lapsed when it is refused."""
         if self.stopping:
             raise Stopping("the endpoint is shutting down; try again in a moment")
-        with self._lock:
+        refusal: Optional[LeaseError] = None
+        audited: list[Entry] = []
+        try:
             with self._ledger.write() as book:
                 moment = Moment(book, self.clock.now(), self.clock.wall(), self.wards)
                 if settle:
                     pinning.lapse_due(moment)
-                yield moment
+                lapsed = list(moment.said)
+                if lapsed:
+                    book.mark()
+                try:
+                    yield moment
+                except LeaseError as refused:
+                    if not lapsed:
+                        raise
+                    # The refusal speaks of the state after the lapse, so that has to become durable with it.
+                    book.back_to_mark()
+                    moment.said, refusal = lapsed, refused
                 book.save_time(moment.now)
+                self._audit.commit(moment.said)
+                audited = moment.said
+        except (NotDurable, NoActive):
+            self._audit.undone(audited)
+            raise
         for entry in moment.said:
             log.info("%s %s: %s", entry.identity, entry.verb, entry.msg)
         self.changed()
+        if refusal is not None:
+            raise refusal
 
     @contextmanager
     def reading(self) -> Iterator[Moment]:
-        with self._lock:
-            self.settle()  # a pin past its deadline is never shown as living
+        """What is there at one moment; a pin past its deadline is never shown as living."""
+        while True:
             with self._ledger.read() as book:
-                yield Moment(book, self.clock.now(), self.clock.wall(), self.wards)
+                now, deadline = self.clock.now(), book.next_deadline()
+                if deadline is None or deadline > now or self.stopping:
+                    yield Moment(book, now, self.clock.wall(), self.wards)
+                    return
+            self.settle()
 
     def settle(self) -> Optional[float]:
         """Let the pins lapse whose deadline has passed, durably. Answers the seconds until the next deadline, if there is one."""
-        with self._lock:
+        while True:
             with self._ledger.read() as book:
-                deadline = book.next_deadline()
-            if deadline is not None and deadline <= self.clock.now() and not self.stopping:
-                with self.writing():
-                    pass
-                with self._ledger.read() as book:
-                    deadline = book.next_deadline()
-            return None if deadline is None else max(0.0, deadline - self.clock.now())
+                now, deadline = self.clock.now(), book.next_deadline()
+            if deadline is None or deadline > now or self.stopping:
+                return None if deadline is None else max(0.0, deadline - now)
+            with self.writing():
+                pass
 
     def save_time(self) -> None:
         """Keep endpoint time, so that a crash gives back at most the seconds since the last call. Nothing runs down: nothing is written."""
-        with self._lock:
-            with self._ledger.read() as book:
-                waiting = book.next_deadline() is not None or any(lease.provider == NATIVE.name and NATIVE.live(lease, self.clock.now()) for lease in book.leases())
-            if waiting:
-                with self._ledger.write() as book:
-                    book.save_time(self.clock.now())
+        with self._ledger.write() as book:
+            now = self.clock.now()
+            if book.runs_down(now):
+                book.save_time(now)
 
     # Leases
 
     def claim(self, caller: Caller, application: str, holder: str, duration: float) -> dict[str, Any]:
         caller.need_application("hold", application)
-        with self._lock:
-            if application in self.wards:
-                with self.reading() as moment:
-                    moment.native_lease(application)
-            self._seen[application, holder] = self.clock.now()
-            self._note(application, holder)
-            with self.writing() as moment:
-                before, pins = moment.native_lease(application), moment.book.pins(application)
-                after = NATIVE.claim(before, pins, holder, duration, moment.now, moment.wall)
-                moment.book.put(after)
-                if after.term != before.term:
-                    moment.say(caller.identity, "claim", application, f"{holder} leads {application}, term {after.term}")
-                return moment.view.lease(after)
+        if application in self.wards:
+            with self.reading() as moment:
+                moment.native_lease(application)
+        self._seen[application, holder] = self.clock.now()
+        self._note(application, holder)
+        with self.writing() as moment:
+            before, pins = moment.native_lease(application), moment.book.pins(application)
+            after = NATIVE.claim(before, pins, holder, duration, moment.now, moment.wall)
+            moment.book.put(after)
+            if after.term != before.term:
+                moment.say(caller.identity, "claim", application, f"{holder} leads {application}, term {after.term}")
+            return moment.view.lease(after)
 
     def _note(self, application: str, unit: str) -> None:
         """Remember for good that this unit takes part in the election, also when it is about to be denied."""

@@ -61,7 +61,7 @@ def pin(moment: Moment, caller: Caller, item: dict[str, Any], wish: Wish, found:
             raise NotHeld(f"{application} has no pin of {pinner} that is driven by session {wish.session}")
         seen["session_seen"] = None  # the name stays: somebody drove this pin, and has ended in good order
     if own is not None:
-        moment.book.put(replace(own, reason=wish.reason, duration=wish.duration, until=max(own.until, until), **seen))
+        moment.book.put(replace(own, reason=wish.reason, duration=wish.duration, until=max(own.until, until), due=max(own.due or 0.0, until), **seen))
         return False
 
     halt = moment.book.halt(application)
@@ -74,9 +74,17 @@ def pin(moment: Moment, caller: Caller, item: dict[str, Any], wish: Wish, found:
         raise NoLeader(f"{application} has no leader at present; start its units first, then try again")
     holder = lease.holder if found or NATIVE.held(lease, pins, moment.now) else None
     moment.book.put(replace(lease, holder=holder, revision=lease.revision + 1))
-    moment.book.put(Pin(application, pinner, caller.identity, wish.run, wish.reason, moment.wall, wish.duration, until, holder, lease.term, **seen))
+    moment.book.put(Pin(application, pinner, caller.identity, wish.run, wish.reason, moment.wall, wish.duration, until, holder, lease.term,
+                        due=until, **seen))
     moment.say(caller.identity, "pin", application, f"{pinner} pinned {application} with {holder or 'no leader'}, term {lease.term}: {wish.reason}")
     return True
+
+
+def after_outage(pin: Pin, now: float) -> Pin:
+    """A pinner has a moment to renew, since it could not meanwhile; counted from its deadline, so that many outages give one such moment."""
+    moment = min(pin.duration, SESSION_TTL)
+    due = pin.until if pin.due is None else pin.due
+    return replace(pin, until=max(pin.until, min(now, due) + moment), due=due)
 
 
 def _alone(moment: Moment, application: str, pins: list[Pin], own: Optional[Pin], wish: Wish) -> None:

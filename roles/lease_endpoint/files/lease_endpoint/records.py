@@ -45,6 +45,7 @@ class Pin:
     term: int
     session: Optional[str] = None
     session_seen: Optional[float] = None
+    due: Optional[float] = None  # the deadline that the pinner asked for; `until` may be later after an outage. None: the same
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Optional, Type, TypeVar
+from typing import Any, Callable, Iterable, Iterator, Optional, Type, TypeVar
 
 from lease_endpoint.errors import NotDurable
+from lease_endpoint.ledger.groups import Groups
 from lease_endpoint.records import Entry, Freeze, Halt, Lease, Pin, Tombstone
 
 Row = TypeVar("Row", Lease, Pin, Halt, Freeze, Tombstone, Entry)
@@ -29,7 +29,7 @@ SCHEMA = """
 CREATE TABLE lease (application TEXT PRIMARY KEY, provider TEXT NOT NULL, holder TEXT, term INTEGER NOT NULL, revision INTEGER NOT NULL,
     duration REAL NOT NULL, expires REAL, renewed_at REAL, handover_from TEXT, handover_until REAL) STRICT;
 CREATE TABLE pin (application TEXT NOT NULL REFERENCES lease, pinner TEXT NOT NULL, identity TEXT NOT NULL, run TEXT NOT NULL, reason TEXT NOT NULL,
-    since REAL NOT NULL, duration REAL NOT NULL, until REAL NOT NULL, holder TEXT, term INTEGER NOT NULL, session TEXT, session_seen REAL,
+    since REAL NOT NULL, duration REAL NOT NULL, until REAL NOT NULL, holder TEXT, term INTEGER NOT NULL, session TEXT, session_seen REAL, due REAL,
     PRIMARY KEY (application, pinner)) STRICT;
 CREATE TABLE halt (application TEXT PRIMARY KEY REFERENCES lease, since REAL NOT NULL, reason TEXT NOT NULL, pinner TEXT NOT NULL) STRICT;
 CREATE TABLE tombstone (application TEXT NOT NULL, pinner TEXT NOT NULL, lapsed_at REAL NOT NULL, reason TEXT NOT NULL) STRICT;
@@ -38,7 +38,7 @@ CREATE TABLE unit (application TEXT NOT NULL, unit TEXT NOT NULL, PRIMARY KEY (a
 CREATE TABLE time (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), now REAL NOT NULL) STRICT;
 INSERT INTO time VALUES (1, 0.0);
 """ + FREEZE
-NEWER = {1: FREEZE}  # what makes format N + 1 of format N
+NEWER = {1: FREEZE + "ALTER TABLE pin ADD COLUMN due REAL;\n"}  # what makes format N + 1 of format N
 
 
 class Book:
@@ -121,10 +121,38 @@ class Book:
     def save_time(self, now: float) -> None:
         self._db.execute("UPDATE time SET now = max(now, ?)", (now,))
 
+    def runs_down(self, now: float) -> bool:
+        """Whether anything is there that time ends: a pin, or a lease that somebody holds."""
+        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM pin) OR EXISTS (SELECT 1 FROM lease WHERE holder IS NOT NULL AND expires > ?)", (now,))
+                    .fetchone()[0])
+
+    def mark(self) -> None:
+        """From here on `back_to_mark` undoes, once."""
+        self._db.execute("SAVEPOINT mark")
+
+    def back_to_mark(self) -> None:
+        self._db.execute("ROLLBACK TO mark")
+
     def tidy(self) -> None:
         """Forget the oldest history; pins, halts and terms are never forgotten."""
         for table, kept in (("entry", HISTORY_KEPT), ("tombstone", TOMBSTONES_KEPT)):
             self._db.execute(f"DELETE FROM {table} WHERE rowid <= (SELECT max(rowid) - ? FROM {table})", (kept,))
+
+
+def groups_of(db: sqlite3.Connection, commit: Optional[Callable[[], None]] = None) -> Groups:
+    """Transactions on `db`, many at a time; `commit` instead of COMMIT alone."""
+
+    def rollback() -> None:
+        # After an error SQLite may have rolled back by itself already.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+    def undo() -> None:
+        db.execute("ROLLBACK TO block")
+        db.execute("RELEASE block")
+
+    return Groups(lambda: db.execute("BEGIN"), commit or (lambda: db.execute("COMMIT")), rollback,
+                  lambda: db.execute("SAVEPOINT block"), lambda: db.execute("RELEASE block"), undo)
 
 
 class Ledger:
@@ -132,7 +160,6 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.RLock()
         with self._trouble("opened"):
             self._db = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
             # Nobody else ever opens this file (tokens have their own), so no lock or shared memory can be lost to another process.
@@ -140,6 +167,7 @@ class Ledger:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")  # in WAL mode only FULL syncs before COMMIT returns
             self._db.execute("PRAGMA foreign_keys = ON")
+        self._groups = groups_of(self._db)
         with self.write() as book:
             found = self._db.execute("PRAGMA user_version").fetchone()[0]
             if found == 0:
@@ -165,27 +193,15 @@ class Ledger:
     @contextmanager
     def write(self) -> Iterator[Book]:
         """A transaction. It is on disk when the block is left; when the block raises, nothing was changed."""
-        with self._lock, self._trouble("written"):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield Book(self._db)
-                self._db.execute("COMMIT")
-            finally:
-                # After an error SQLite may have rolled back by itself already.
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+        with self._trouble("written"), self._groups.block():
+            yield Book(self._db)
 
     @contextmanager
     def read(self) -> Iterator[Book]:
-        """What is there at one moment."""
-        with self._lock, self._trouble("read"):
-            self._db.execute("BEGIN")
-            try:
-                yield Book(self._db)
-            finally:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+        """What is there at one moment, and on disk when the block is left."""
+        with self._trouble("read"), self._groups.block():
+            yield Book(self._db)
 
     def close(self) -> None:
-        with self._lock:
+        with self._groups.alone():
             self._db.close()
