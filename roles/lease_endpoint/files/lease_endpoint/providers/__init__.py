@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from lease_endpoint.providers.foreign import Foreign
 from lease_endpoint.providers.native import Native
+from lease_endpoint.providers.patroni import Patroni
 
 NATIVE = Native()
 FOREIGN: dict[str, type[Foreign]] = {
+    "patroni": Patroni,
 }
