@@ -299,10 +299,24 @@ def test_thaw_owed_by_a_provider_that_is_gone_is_shown_and_blocks_claims(house):
     gone = Broker(house.ledger, house.clock)
     gone.unpin(ADMIN, DB, "admin/r1", "")
     shown = gone.everything()["leases"][0]["freeze"]
-    assert shown["wanted"] is False and "not configured any more" in shown["error"]
+    assert shown["wanted"] is False and "not configured for it any more" in shown["error"]
     with pytest.raises(LeaseError) as refused:
         gone.claim(ADMIN, "db", "db/0", 60)
     assert refused.value.kind == "unsupported"
+
+
+def test_freeze_of_another_provider_is_not_touched_said_at_the_start_and_holds_up_new_pins(house, caplog):
+    house.pin()
+    other = Scripted("db", {"system": house.system})
+    other.name = "other"
+    moved = Broker(house.ledger, house.clock, applications={"db": other})
+    assert "frozen by the provider scripted" in caplog.text
+    assert moved.pin(OTHER, DB, WISH)[0]["kind"] == "unsupported"
+    moved.unpin(ADMIN, DB, "admin/r1", "")
+    keeper = steward.Steward(moved)
+    keeper._look()
+    assert house.system.frozen and "thaw" not in house.system.asked
+    assert moved.leases(["db"])["leases"][0]["freeze"]["error"].startswith("db was frozen by the provider scripted")
 
 
 def test_displaced_survives_the_ledger_word_for_word(house):

@@ -13,7 +13,7 @@ from lease_endpoint.errors import NotDurable
 from lease_endpoint.ledger import sqlite
 from lease_endpoint.records import Freeze
 
-ONE = sqlite.SCHEMA.replace(sqlite.FREEZE, "")
+ONE = sqlite.SCHEMA.replace(sqlite.FREEZE, "").replace(" due REAL,", "")
 
 
 def _of_format_1(path):
@@ -34,9 +34,9 @@ def test_ledger_of_format_1_keeps_everything_and_learns_freezes(tmp_path):
         with ledger.write() as book:
             assert book.lease("db").term == 4 and book.pins("db")[0].pinner == "a/r" and book.units("db") == ["db/0"] and book.time() == 55.5
             assert len(book.freezes()) == again
-            book.put(Freeze("db", True, False, "{}", 1.0))
+            book.put(Freeze("db", "patroni", True, False, "{}", 1.0))
         with ledger.read() as book:
-            assert book.freeze("db") == Freeze("db", True, False, "{}", 1.0)
+            assert book.freeze("db") == Freeze("db", "patroni", True, False, "{}", 1.0)
         ledger.close()
 
 

@@ -95,6 +95,7 @@ class Capabilities(BaseModel):
 class Freeze(Answer):
     """Of leadership that lives elsewhere: whether it is to be frozen, and whether that was read back."""
 
+    provider: str
     wanted: bool
     confirmed: bool
     since: Date

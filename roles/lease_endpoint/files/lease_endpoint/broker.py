@@ -59,7 +59,7 @@ class Moment:
         if ward is not None:
             raise Unsupported(f"{application} is led by {ward.name}: its units take part in the election there, not here", provider=ward.name)
         if self.book.freeze(application) is not None:
-            raise Unsupported(f"a thaw of {application} is owed by a provider that is not configured any more; put it back into the applications file")
+            raise Unsupported(foreign_pins.orphaned(self.book.freeze(application)))
         return self.lease(application)
 
     def result(self, application: str, changed: bool, reading: Optional[Reading] = None) -> dict[str, Any]:
@@ -94,6 +94,9 @@ class Broker:
                     moment.book.put(NATIVE.thaw(lease, moment.now))
             for pin in moment.book.pins():
                 moment.book.put(pinning.after_outage(pin, moment.now))
+            lost = [freeze for freeze in moment.book.freezes() if freeze.application not in self.wards or self.wards[freeze.application].name != freeze.provider]
+        for freeze in lost:
+            logging.getLogger("lease_endpoint").error("%s", foreign_pins.orphaned(freeze))
 
     @contextmanager
     def writing(self, settle: bool = True) -> Iterator[Moment]:

@@ -29,6 +29,19 @@ if TYPE_CHECKING:
 HANDOVER = 120.0  # seconds for which a handover of unknown outcome may still turn out to be ours
 
 
+def of_ward(moment: Moment, ward: Ward) -> Optional[Freeze]:
+    """The freeze in the ledger. Raises when it was made by another provider: only that one knows what it displaced."""
+    freeze = moment.book.freeze(ward.application)
+    if freeze is not None and freeze.provider != ward.name:
+        raise Unsupported(orphaned(freeze), provider=freeze.provider)
+    return freeze
+
+
+def orphaned(freeze: Freeze) -> str:
+    return (f"{freeze.application} was frozen by the provider {freeze.provider}, which is not configured for it any more; "
+            "put it back into the applications file until the thaw is done")
+
+
 def renewable(moment: Moment, caller: Caller, application: str, run: str) -> bool:
     """Whether a pin of this pinner is there and its freeze confirmed, so that nobody need be asked."""
     freeze = moment.book.freeze(application)
@@ -42,13 +55,13 @@ def pin(broker: Broker, ward: Ward, caller: Caller, item: dict[str, Any], wish: 
     with ward.turn():
         found = ward.read()
         with broker.reading() as moment:
-            known = moment.book.freeze(ward.application)
+            known = of_ward(moment, ward)
         displaced = json.loads(known.displaced) if known else ward.ask("displaced")
         with broker.writing() as moment:
             new = pinning.pin(moment, caller, item, wish, found)
             freeze = moment.book.freeze(ward.application)
             if freeze is None or not freeze.wanted:
-                moment.book.put(Freeze(ward.application, True, False, json.dumps(displaced), moment.wall))
+                moment.book.put(Freeze(ward.application, ward.name, True, False, json.dumps(displaced), moment.wall))
             elif freeze.confirmed and found.frozen is not False:
                 return moment.result(ward.application, new)
         try:
@@ -134,7 +147,7 @@ def thaw(broker: Broker, ward: Ward) -> None:
     """Give back what the freeze has displaced, if nobody wants it any more; raises when that is still owed."""
     with ward.turn():
         with broker.reading() as moment:
-            freeze = moment.book.freeze(ward.application)
+            freeze = of_ward(moment, ward)
         if freeze is None or freeze.wanted:
             return
         try:

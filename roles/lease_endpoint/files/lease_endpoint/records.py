@@ -66,6 +66,7 @@ class Freeze:
     """
 
     application: str
+    provider: str  # which froze it and knows what it displaced
     wanted: bool
     confirmed: bool
     displaced: str  # JSON: what the freeze displaces, as the provider said before it froze

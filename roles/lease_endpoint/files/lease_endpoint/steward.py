@@ -25,7 +25,8 @@ from lease_endpoint.wards import Ward
 log = logging.getLogger("lease_endpoint")
 
 LOOK = 1.0  # seconds between two looks at what is owed
-OBSERVE = 5.0  # seconds between two readings of each application, for the page, the figures, and what the ledger remembers
+OBSERVE = 5.0  # seconds between two readings of each application, for the page and the figures
+TEND = 2.0  # the same while it is frozen: PostgreSQL that is down after a reboot waits for this
 
 
 class Steward(threading.Thread):
@@ -63,11 +64,13 @@ class Steward(threading.Thread):
         running = self._at_work.get(ward.application)
         if running is not None and not running.done():
             return
+        if freeze is not None and freeze.provider != ward.name:
+            freeze, pinned = None, False  # said at the start and shown; it waits for its own provider
         owed = pinned if freeze is None else not (freeze.wanted and freeze.confirmed)
         if owed:
             if ward.next_try <= now and not ward.busy:
                 self._at_work[ward.application] = ward.start(self._freeze if freeze is None or freeze.wanted else self._thaw)
-        elif now - self._observed.get(ward.application, -OBSERVE) >= OBSERVE:
+        elif now - self._observed.get(ward.application, -OBSERVE) >= (OBSERVE if freeze is None else TEND):
             self._observed[ward.application] = now
             self._at_work[ward.application] = ward.start(self._tend if freeze is not None else self._observe)
 
@@ -89,12 +92,12 @@ class Steward(threading.Thread):
     def _wanted(self, ward: Ward) -> Optional[Freeze]:
         """The freeze in the ledger; pins from before this application got its provider are given one."""
         with self._broker.reading() as moment:
-            freeze = moment.book.freeze(ward.application)
+            freeze = foreign_pins.of_ward(moment, ward)
         if freeze is None:
             displaced = json.dumps(ward.ask("displaced"))
             with self._broker.writing() as moment:
                 if moment.book.pins(ward.application):
-                    freeze = Freeze(ward.application, True, False, displaced, moment.wall)
+                    freeze = Freeze(ward.application, ward.name, True, False, displaced, moment.wall)
                     moment.book.put(moment.lease(ward.application))
                     moment.book.put(freeze)
         return freeze
@@ -111,11 +114,12 @@ class Steward(threading.Thread):
                 return
             displaced = json.loads(freeze.displaced)
             try:
-                read, said = ward.read(), []
-                if read.frozen is False:
+                said = list(ward.ask("tend", displaced))
+                read = ward.read()
+                # A single leadership that nobody has cannot be frozen: tend freezes whoever comes.
+                if read.frozen is False and (read.holder is not None or ward.provider.capabilities.scope == "cluster"):
                     read = ward.seen(ward.ask("freeze", displaced))
                     said.append(f"{ward.application} had been thawed by somebody else and is frozen again")
-                said += ward.ask("tend", displaced)
             except LeaseError as trouble:
                 if freeze.error is None:
                     foreign_pins.tried(self._broker, ward, trouble)

@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from lease_endpoint.ledger.sqlite import Book
 from lease_endpoint.errors import LeaseError
+from lease_endpoint.foreign_pins import orphaned
 from lease_endpoint.providers import NATIVE
 from lease_endpoint.records import Halt, Lease, Pin
 from lease_endpoint.wards import Reading, Ward, Wards
@@ -91,9 +92,9 @@ class View:
         found, ward = self._book.freeze(application), self._wards.get(application)
         if found is None:
             return None
-        answer = {"wanted": found.wanted, "confirmed": found.confirmed, "since": found.since, "tries": found.tries, "error": found.error, "next_try_in": None}
-        if ward is None:
-            answer["error"] = f"the provider of {application} is not configured any more; put it back into the applications file, so that it can be thawed"
+        answer = {"provider": found.provider, "wanted": found.wanted, "confirmed": found.confirmed, "since": found.since, "tries": found.tries, "error": found.error, "next_try_in": None}
+        if ward is None or found.provider != ward.name:
+            answer["error"] = orphaned(found)
         elif not (found.wanted and found.confirmed):
             answer["next_try_in"] = ward.next_try_in()
         return answer

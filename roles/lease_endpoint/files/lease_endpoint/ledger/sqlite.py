@@ -22,8 +22,8 @@ HISTORY_KEPT = 10_000  # a year of busy upgrades, a few megabytes
 TOMBSTONES_KEPT = 500
 
 FREEZE = """
-CREATE TABLE freeze (application TEXT PRIMARY KEY REFERENCES lease, wanted INTEGER NOT NULL, confirmed INTEGER NOT NULL, displaced TEXT NOT NULL,
-    since REAL NOT NULL, tries INTEGER NOT NULL, error TEXT, moving TEXT) STRICT;
+CREATE TABLE freeze (application TEXT PRIMARY KEY REFERENCES lease, provider TEXT NOT NULL, wanted INTEGER NOT NULL, confirmed INTEGER NOT NULL,
+    displaced TEXT NOT NULL, since REAL NOT NULL, tries INTEGER NOT NULL, error TEXT, moving TEXT) STRICT;
 """
 SCHEMA = """
 CREATE TABLE lease (application TEXT PRIMARY KEY, provider TEXT NOT NULL, holder TEXT, term INTEGER NOT NULL, revision INTEGER NOT NULL,
