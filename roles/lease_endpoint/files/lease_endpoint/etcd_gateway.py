@@ -20,13 +20,14 @@ from urllib.parse import urlsplit
 import httpx
 
 from lease_endpoint.errors import Unreachable
-from lease_endpoint.etcd_words import Alive, Granted, Kv, Range, Txn, decode, encode, prefix_end
+from lease_endpoint.etcd_words import Alive, Granted, Range, Txn, decode, encode, prefix_end
 
 __all__ = ["Gateway", "NotApplied", "Refused", "Unsure", "prefix_end"]
 
 CONNECT = 1.5  # seconds for one member to take a connection; a dead one must not cost the whole deadline
 # gRPC codes by which etcd says no before it has done anything
-NEVER_DONE = {3: "invalid argument", 5: "not found", 7: "permission denied", 9: "failed precondition", 11: "out of range", 12: "unimplemented", 16: "unauthenticated"}
+NEVER_DONE = {3: "invalid argument", 5: "not found", 7: "permission denied", 9: "failed precondition", 11: "out of range", 12: "unimplemented",
+              16: "unauthenticated"}
 NOT_PROPOSED = ("etcdserver: no leader", "etcdserver: too many requests", "etcdserver: not capable", "etcdserver: mvcc: database space exceeded",
                 "etcdserver: rpc not supported for learner", "etcdserver: corrupt cluster")
 NEW_LOGIN = ("etcdserver: invalid auth token", "etcdserver: revision of auth store is old", "etcdserver: user name is empty")
