@@ -1,7 +1,7 @@
 # Table of contents of the checkout. Two commands are enough: `make demo` and `make test`.
 # Every target does its own set-up; ARGS goes to pytest, to molecule or to the bench.
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup system lint sanity unit integration molecule e2e bench fuzz deaths docs clean
+.PHONY: help demo test setup system lint sanity unit integration molecule e2e bench fuzz schema deaths docs clean
 PYTEST := .venv/bin/python -m pytest -q
 
 help: ## this list
@@ -41,6 +41,9 @@ bench: setup ## the figures of the README, each beside a named rival
 
 fuzz: setup ## a million strange requests and markers against the watcher, and disturbed lives: ARGS="--requests 10000000 --stories 100000"
 	@.venv/bin/python -m tests.fuzz --requests 1000000 --markers 1000000 $(ARGS)
+
+schema: setup ## a hundred thousand requests made from the endpoint's OpenAPI document by schemathesis (half an hour): ARGS="--cases 10000"
+	@.venv/bin/python -m tests.schema $(ARGS)
 
 deaths: setup ## the controller killed at every point of upgrade_series and rollback, another one finishes (half an hour)
 	@LEASEHOLD_DEATHS=0 $(PYTEST) -s tests/integration/test_controller_deaths.py $(ARGS)

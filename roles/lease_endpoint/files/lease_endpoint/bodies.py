@@ -5,18 +5,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lease_endpoint import names, pins
+from lease_endpoint.providers import native
 
 Application = Annotated[str, Field(pattern=f"^{names.APPLICATION}$", examples=["db"])]
 Unit = Annotated[str, Field(pattern=f"^{names.UNIT}$", examples=["db/0"])]
 Name = Annotated[str, Field(pattern=f"^{names.NAME}$")]
 Reason = Annotated[str, Field(pattern=f"^{names.REASON}$", examples=["series upgrade to trixie"])]
-Term = Annotated[int, Field(ge=0, strict=True)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _number(found: Any) -> Any:
+    """JSON has one kind of number: 4.0 is a whole one; true and "4" are none."""
+    if isinstance(found, (bool, str)):
+        raise ValueError("a number is wanted")
+    return found
+
+
+Term = Annotated[int, Field(ge=0), BeforeValidator(_number)]
+# The bounds are the document's; the broker refuses with a sentence of its own.
+Seconds = Annotated[
+    float, Field(gt=0, allow_inf_nan=False, json_schema_extra={"minimum": native.SHORTEST, "maximum": native.LONGEST}), BeforeValidator(_number)]
+Flag = Annotated[bool, Field(strict=True)]
 
 
 class Body(BaseModel):
@@ -59,14 +72,18 @@ class Item(Body):
 
 
 class Pin(Body):
+    model_config = ConfigDict(json_schema_extra={"anyOf": [
+        {"properties": {"session_over": {"const": False}}},
+        {"properties": {"session": {"type": "string"}}, "required": ["session"]},
+    ]})
     items: Annotated[list[PinItem], Field(min_length=1, max_length=1000)]
     run: Name
     reason: Reason
-    duration: Annotated[float, Field(ge=pins.SHORTEST, le=pins.LONGEST)] = 3600.0
+    duration: Annotated[float, Field(ge=pins.SHORTEST, le=pins.LONGEST), BeforeValidator(_number)] = 3600.0
     session: Optional[Name] = None
-    exclusive: bool = False
-    allow_no_leader: bool = False
-    session_over: bool = False
+    exclusive: Flag = False
+    allow_no_leader: Flag = False
+    session_over: Flag = False
 
     @model_validator(mode="after")
     def known_session(self) -> Pin:
@@ -78,6 +95,10 @@ class Pin(Body):
 class Unpin(Body):
     """Either `run`: the caller's own pins; or `pinner`, the full name of another's, with a reason."""
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [
+        {"properties": {"run": {"type": "string"}, "pinner": {"type": "null"}}, "required": ["run"]},
+        {"properties": {"pinner": {"type": "string"}, "run": {"type": "null"}, "reason": {"type": "string"}}, "required": ["pinner", "reason"]},
+    ]})
     items: Annotated[list[Item], Field(min_length=1, max_length=1000)]
     run: Optional[Name] = None
     pinner: Optional[Annotated[str, Field(min_length=3, max_length=260)]] = None

@@ -43,6 +43,9 @@ def _mended(found: dict[str, Any]) -> dict[str, Any]:
     for operations in found["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
+                # A query can leave something out, but it cannot say null.
+                said = [option for option in parameter["schema"].pop("anyOf", ()) if option != {"type": "null"}]
+                parameter["schema"].update(*said)
                 if parameter["name"] == "lease-protocol":
                     # Optional for FastAPI, so that its absence gets our own sentence.
                     parameter.update(required=True, schema={"type": "string", "enum": [PROTOCOL]},
