@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from tests.fleet import Endpoint, NativeFleet
+from tests.fleet import Controller, Endpoint, NativeFleet
 from tests.testbed import Fleet
 
 # The operator's own idea of health, on every machine: a machine with the file is ill as soon as it runs trixie.
@@ -22,17 +22,18 @@ def _native(name: str, image: str):
         try:
             yield native.install()
         finally:
-            _keep_logs(native)
+            keep_logs(native)
 
 
-def _keep_logs(native: NativeFleet) -> None:
+def keep_logs(native: Controller) -> None:
     """With LEASEHOLD_KEEP_LOGS=DIRECTORY, what the machines say of themselves outlives them."""
     keep = os.environ.get("LEASEHOLD_KEEP_LOGS")
     if not keep:
         return
     place = pathlib.Path(keep, native.fleet.name)
     place.mkdir(parents=True, exist_ok=True)
-    for said in [*native.fleet.state.glob("*.log"), *native.endpoint.home.glob("*.jsonl"), native.endpoint.home / "log"]:
+    seen = [found for home in (native.endpoint.home, native.fleet.state / "patroni") for found in home.glob("*.jsonl")]
+    for said in [*native.fleet.state.glob("*.log"), *seen, native.endpoint.home / "log"]:
         shutil.copy(said, place)
     for machine in native.fleet.machines:
         shutil.copy(native.fleet.state / machine.name / "console", place / f"{machine.name}.console")

@@ -1,10 +1,13 @@
-"""Native applications on a fleet of real machines: their units hold their leases through an endpoint, over TLS."""
+"""Applications on a fleet of real machines: native ones, which hold their leases through an endpoint over TLS, and a Patroni cluster."""
 
 from __future__ import annotations
 
 from .applications import NativeFleet
+from .clustered import ClusteredFleet
+from .controller import Controller
 from .endpoint import Endpoint
 from .patroni import PatroniFleet
 from .samples import Sampler, changes
+from .writes import Writer
 
-__all__ = ["Endpoint", "NativeFleet", "PatroniFleet", "Sampler", "changes"]
+__all__ = ["ClusteredFleet", "Controller", "Endpoint", "NativeFleet", "PatroniFleet", "Sampler", "Writer", "changes"]

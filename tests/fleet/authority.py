@@ -19,10 +19,10 @@ class Authority:
             self._make("-subj", "/CN=testbed authority", "-keyout", f"{home}/ca.key", "-out", str(self.ca), "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
     def issue(self, name: str, *addresses: str) -> tuple:
-        """Return (certificate, key), two files, of a server under these IP addresses."""
+        """Return (certificate, key), two files, of a server under these IP addresses and host names."""
         certificate, key = self.home / f"{name}.pem", self.home / f"{name}.key"
         if not certificate.exists():
-            names = ",".join(f"IP:{address}" for address in addresses)
+            names = ",".join(("IP:" if address[0].isdigit() else "DNS:") + address for address in addresses)
             self._make("-subj", f"/CN={name}", "-keyout", str(key), "-out", str(certificate), "-CA", str(self.ca), "-CAkey", f"{self.home}/ca.key",
                        "-addext", f"subjectAltName={names}", "-addext", "basicConstraints=critical,CA:FALSE")
         return certificate, key

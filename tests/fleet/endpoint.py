@@ -12,6 +12,8 @@ import time
 from tests.testbed import Fleet
 from tests.testbed.places import CONTROL_NODE
 
+from .authority import Authority
+
 PACKAGE = pathlib.Path(__file__).parents[2] / "roles/lease_endpoint/files"
 ASK = pathlib.Path(__file__).with_name("ask.py")
 PORT = 8470
@@ -21,8 +23,10 @@ TOKENS = {"operator": ("read", "pin"), "boss": ("read", "pin", "admin"), "units"
 class Endpoint:
     """Started by ``start``; ends with the fleet at the latest, for it lives in the fleet's network."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, applications: pathlib.Path | None = None) -> None:
+        """``applications`` is the file that says whose leadership lives elsewhere."""
         self.fleet = fleet
+        self.applications = applications
         self.home = fleet.state / "endpoint"
         self.url = f"https://{CONTROL_NODE}:{PORT}"
         self.ca = self.home / "ca.pem"
@@ -31,12 +35,12 @@ class Endpoint:
     def start(self) -> "Endpoint":
         """Return when the endpoint answers and every token of TOKENS is in its file."""
         if not self.home.exists():
-            self.home.mkdir(mode=0o700)
-            self._certificates()
+            Authority(self.home).issue("cert", CONTROL_NODE)
         with open(self.home / "log", "ab") as log, open(self.home / "address", "w", encoding="utf-8") as address:
             self._process = self.fleet.popen(
                 [sys.executable, "-m", "lease_endpoint", "serve", "--data-dir", str(self.home / "data"), "--listen", f"{CONTROL_NODE}:{PORT}",
-                 "--tls-cert", str(self.home / "cert.pem"), "--tls-key", str(self.home / "cert.key")],
+                 "--tls-cert", str(self.home / "cert.pem"), "--tls-key", str(self.home / "cert.key"),
+                 *(("--applications", str(self.applications)) if self.applications else ())],
                 stdin=subprocess.DEVNULL, stdout=address, stderr=log, env=self._env(), start_new_session=True,
             )
         while not (self.home / "address").read_text().endswith("\n"):       # it says where it listens as soon as it does
@@ -80,14 +84,3 @@ class Endpoint:
 
     def _lease_endpoint(self, *words: str) -> None:
         self.fleet.run([sys.executable, "-m", "lease_endpoint", *words], check=True, env=self._env(), stdout=subprocess.DEVNULL)
-
-    def _certificates(self) -> None:
-        new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "30"]
-        home = self.home
-        for command in (
-            [*new, "-subj", "/CN=testbed authority", "-keyout", f"{home}/ca.key", "-out", f"{home}/ca.pem",
-             "-addext", "keyUsage=critical,keyCertSign,cRLSign"],
-            [*new, "-subj", "/CN=lease endpoint", "-keyout", f"{home}/cert.key", "-out", f"{home}/cert.pem", "-CA", f"{home}/ca.pem",
-             "-CAkey", f"{home}/ca.key", "-addext", f"subjectAltName=IP:{CONTROL_NODE}", "-addext", "basicConstraints=critical,CA:FALSE"],
-        ):
-            subprocess.run(command, check=True, capture_output=True, cwd=home)

@@ -35,6 +35,7 @@ PREPARE = """set -e
 install -d -o etcd -g etcd -m 700 /srv/data/etcd
 install -d -o postgres -g postgres -m 700 /srv/data/pg
 cat >/etc/default/etcd
+update-ca-certificates >/dev/null
 systemctl enable --quiet etcd patroni
 systemctl start --no-block etcd
 """
@@ -43,11 +44,12 @@ systemctl start --no-block etcd
 class PatroniFleet:
     """``fleet`` carries the cluster; ``install`` brings it up with its leader on the first machine."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, machines: list | None = None) -> None:
         self.fleet = fleet
+        self.machines = machines or fleet.machines
         self.home = fleet.state / "patroni"
-        self.members = {f"pg{number}": machine for number, machine in enumerate(fleet.machines, 1)}
-        self.urls = [f"https://{machine.ip}:8008" for machine in fleet.machines]
+        self.members = {f"pg{number}": machine for number, machine in enumerate(self.machines, 1)}
+        self.urls = [f"https://{machine.ip}:8008" for machine in self.machines]
         self.password_file = self.home / "rest.password"
 
     @property
@@ -58,9 +60,11 @@ class PatroniFleet:
     @property
     def dsn(self) -> str:
         """Return how a client reaches the member that takes writes, whichever it is (libpq)."""
-        hosts = ",".join(machine.ip for machine in self.fleet.machines)
-        return (f"host={hosts} port=5432 user=postgres dbname=postgres target_session_attrs=read-write connect_timeout=2 "
-                f"password={self._secret('superuser')}")
+        return self.dsn_of(",".join(machine.ip for machine in self.machines)) + " target_session_attrs=read-write"
+
+    def dsn_of(self, hosts: str) -> str:
+        """Return how a client reaches the first of these addresses that answers."""
+        return f"host={hosts} port=5432 user=postgres dbname=postgres connect_timeout=2 password={self._secret('superuser')}"
 
     def install(self) -> "PatroniFleet":
         """Return when etcd is whole, pg1 leads and every other member streams from it."""
@@ -70,18 +74,25 @@ class PatroniFleet:
         with ThreadPoolExecutor(len(self.members)) as pool:
             list(pool.map(lambda member: self._prepare(authority, *member), self.members.items()))
             self.until(self.etcd_whole, "etcd to be whole")
-            first, *others = self.fleet.machines
+            first, *others = self.machines
             first.ssh("systemctl start patroni")
             self.until(lambda: self.leader() == "pg1", "pg1 to lead")
             list(pool.map(lambda machine: machine.ssh("systemctl start patroni"), others))
         self.until(self.whole, "every replica to stream")
         return self
 
+    @property
+    def provider(self) -> dict:
+        """Return how the endpoint reaches the cluster: an entry of its applications file."""
+        return {"provider": "patroni", "members": dict(zip(self.members, self.urls)), "ca_file": str(self.ca), "username": USER,
+                "password_file": str(self.password_file)}
+
     def _prepare(self, authority: Authority, member: str, machine: Machine) -> None:
-        certificate, key = authority.issue(member, machine.ip, "127.0.0.1")
+        certificate, key = authority.issue(member, machine.ip, machine.name)
         for local, remote, mode in ((certificate, "rest.pem", "644"), (key, "rest.key", "600"), (authority.ca, "ca.pem", "644")):
             machine.put(local, f"/etc/patroni/{remote}", mode)
-        cluster = ",".join(f"{other.name}=http://{other.ip}:2380" for other in self.fleet.machines)
+        machine.put(authority.ca, "/usr/local/share/ca-certificates/testbed.crt")        # the watcher's checks trust what the machine trusts
+        cluster = ",".join(f"{other.name}=http://{other.ip}:2380" for other in self.machines)
         settings = json.dumps(self._settings(member, machine), indent=1)        # JSON is YAML
         machine.ssh("install -D -m 600 /dev/stdin /etc/patroni/config.yml && chown -R postgres: /etc/patroni", stdin=settings)
         machine.ssh(PREPARE, stdin=ETCD.format(machine=machine.name, ip=machine.ip, cluster=cluster))
@@ -91,11 +102,12 @@ class PatroniFleet:
         return {
             "scope": SCOPE, "name": member,
             "restapi": {
-                "listen": f"{machine.ip}:8008", "connect_address": f"{machine.ip}:8008", "certfile": "/etc/patroni/rest.pem", "keyfile": "/etc/patroni/rest.key",
+                "listen": f"{machine.ip}:8008", "connect_address": f"{machine.ip}:8008",
+                "certfile": "/etc/patroni/rest.pem", "keyfile": "/etc/patroni/rest.key",
                 "authentication": {"username": USER, "password": self._secret("rest")},
             },
             "ctl": {"cacert": "/etc/patroni/ca.pem"},
-            "etcd3": {"hosts": ",".join(f"{other.ip}:2379" for other in self.fleet.machines)},
+            "etcd3": {"hosts": ",".join(f"{other.ip}:2379" for other in self.machines)},
             "bootstrap": {
                 "dcs": {
                     "ttl": 20, "loop_wait": 5, "retry_timeout": 5, "maximum_lag_on_failover": 1048576,
@@ -109,7 +121,8 @@ class PatroniFleet:
                 "data_dir": "/srv/data/pg/15", "bin_dir": "/usr/lib/postgresql/15/bin", "pgpass": "/var/lib/postgresql/pgpass0",
                 "authentication": {"superuser": {"username": "postgres", "password": self._secret("superuser")},
                                    "replication": {"username": "replicator", "password": self._secret("replication")}},
-                "pg_hba": ["local all all peer", *(f"host {what} scram-sha-256" for what in ("all all 127.0.0.1/32", f"all all {network}", f"replication replicator {network}"))],
+                "pg_hba": ["local all all peer", "host all all 127.0.0.1/32 scram-sha-256", f"host all all {network} scram-sha-256",
+                           f"host replication replicator {network} scram-sha-256"],
             },
         }
 
@@ -146,8 +159,8 @@ class PatroniFleet:
 
     def etcd_whole(self) -> bool:
         """Tell whether every etcd member is healthy, asked from the first machine."""
-        urls = ",".join(f"http://{machine.ip}:2379" for machine in self.fleet.machines)
-        return self.fleet.machines[0].ssh(f"ETCDCTL_API=3 etcdctl --endpoints={urls} endpoint health", check=False).returncode == 0
+        urls = ",".join(f"http://{machine.ip}:2379" for machine in self.machines)
+        return self.machines[0].ssh(f"ETCDCTL_API=3 etcdctl --endpoints={urls} endpoint health", check=False).returncode == 0
 
     @staticmethod
     def until(true, what: str, patience: float = 90) -> None:

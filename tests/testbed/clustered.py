@@ -13,7 +13,7 @@ from . import kernel, sources
 from .mirror import Mirror, Store
 
 SERIES = "bookworm"
-PACKAGES = ("etcd-server", "etcd-client", "patroni", "python3-etcd", "postgresql-15")
+PACKAGES = ("etcd-server", "etcd-client", "patroni", "python3-etcd", "postgresql-15", "curl")       # curl is for operators' commands
 SERVICES = ("etcd", "patroni", "postgresql")
 NO_START = "#!/bin/sh\nexit 101\n"
 
@@ -30,7 +30,7 @@ def install(root: pathlib.Path) -> None:
     listing = root / "tmp/build.list"
     with Mirror(Store({archive.label: archive.uri for archive in found}), "127.0.0.1") as mirror:
         listing.write_text(sources.one_line(found, SERIES, *mirror.server_address))
-        apt = ("apt-get", "-q", "-y", "-o", "Dir::Etc::sourcelist=/tmp/build.list", "-o", "Dir::Etc::sourceparts=-")
+        apt = ("apt-get", "-q", "-y", "-o", "Dpkg::Use-Pty=0", "-o", "Dir::Etc::sourcelist=/tmp/build.list", "-o", "Dir::Etc::sourceparts=-")
         _inside(root, *apt, "update")
         _inside(root, *apt, "install", "--no-install-recommends", *PACKAGES)
         _inside(root, "apt-get", "clean")
