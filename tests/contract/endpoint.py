@@ -149,6 +149,12 @@ class Endpoint:
         hold_to_the_document(path, found.status, found.body)
         return found
 
+    def figures(self) -> str:
+        """What Prometheus reads."""
+        request = urllib.request.Request(self.url + "/metrics", headers={"Authorization": "Bearer " + self.tokens["admin"]})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.read().decode()
+
     # Verbs, as short as tests want them
 
     def claim(self, application: str, holder: str, duration: float = 60, **more: Any) -> Answer:
