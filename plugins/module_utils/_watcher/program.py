@@ -17,7 +17,7 @@ from typing import Dict, List, Mapping
 from . import command
 
 NAME = "watcher.pyz"
-ROOMS = ("_watcher", "_release", "_snapshot")
+ROOMS = ("_watcher", "_release", "_snapshot", "_postgres")
 PACKAGE = "series_upgrade"
 MAIN = """# Copyright (c) 2026, the leasehold.series_upgrade authors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
