@@ -15,7 +15,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..plugin_utils import _action_options, _left_request
+from ..plugin_utils import _action_options, _left_request, _spare_login
 from ..plugin_utils._control_channel import ChannelError, NoWatcher, Target, connect
 from ..plugin_utils._conversation import CHANGING, Conversation, Refused, Telling
 from ..plugin_utils._errand import Errand
@@ -73,6 +73,7 @@ class ActionModule(ActionBase):
                 host, lambda: connect(target, transport), path, beat=beat, tell=tell, note=Display().display,
                 patience=PATIENCE_OF_STATUS if question else values["reconnect_timeout"], first=0.0 if question else FIRST_ANSWER,
                 record=lambda event, at: book.chronicle.told(host, event, at) if book is not None else None,
+                log_in=_spare_login.tie(target, transport),
             )
             deadline = time.monotonic() + values["timeout"]
             if self._task.check_mode:

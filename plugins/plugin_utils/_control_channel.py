@@ -197,20 +197,23 @@ class _StreamlocalTransport(Transport):
 
 
 class ParamikoLink:
-    """An SSH connection by paramiko. CONFIG is what `ssh -G` says of the machine."""
+    """An SSH connection by paramiko. CONFIG is what `ssh -G` says of the machine; ALIAS another name under which its host key is known."""
 
-    def __init__(self, target: Target, config: t.Mapping[str, list[str]]) -> None:
+    def __init__(self, target: Target, config: t.Mapping[str, list[str]], alias: str = "") -> None:
         if HAS_PARAMIKO:
             raise Invalid("the Python library paramiko is missing on the controller; install it, or use the transport openssh.")
         self._name = target.name
         self._client = paramiko.SSHClient()
         strict = config.get("stricthostkeychecking", ["true" if target.host_key_checking else "false"])[0]
         welcome = strict in ("no", "false", "off", "accept-new")
-        self._client.set_missing_host_key_policy(paramiko.AutoAddPolicy() if welcome else _Reject(target.name))
+        known_keys = paramiko.HostKeys()
+        self._client.set_missing_host_key_policy(paramiko.AutoAddPolicy() if welcome else _Reject(target.name, known_keys, alias))
         if not welcome or strict == "accept-new":
             for known in " ".join(config.get("userknownhostsfile", ["~/.ssh/known_hosts"]) + config.get("globalknownhostsfile", [])).split():
                 if os.path.isfile(os.path.expanduser(known)):
                     self._client.load_system_host_keys(os.path.expanduser(known))
+                    if alias:
+                        known_keys.load(os.path.expanduser(known))
         keys = [target.key_file] if target.key_file else config.get("identityfile", [])
         try:
             self._client.connect(
@@ -259,12 +262,14 @@ class ParamikoLink:
 
 
 class _Reject:
-    """Refuses a host key nobody has seen yet, in a sentence."""
+    """Refuses a host key nobody has seen yet, in a sentence; one that is known under ALIAS is no stranger's."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, known: t.Any, alias: str) -> None:
+        self._name, self._known, self._alias = name, known, alias
 
     def missing_host_key(self, client: t.Any, hostname: str, key: t.Any) -> None:
+        if self._alias and self._known.check(self._alias, key):
+            return
         raise Untrusted("%s: the host key of %s is not known; add it to known_hosts (ssh-keyscan, compare the fingerprint)." % (self._name, hostname))
 
 

@@ -28,6 +28,8 @@ VERSION = 1
 TERMINAL = ("COMMITTED", "ABORTED", "ROLLED_BACK", "ROLLBACK_FAILED")
 # Nobody does anything until a person, or a request, comes.
 SETTLED = TERMINAL + ("HELD", "INVALID", "ARMED")
+# The phase in which a machine waits for a login at its spare sshd.
+SPARE_LOGIN = "spare-login"
 # Verbs that change the record; they need a request_id.
 CHANGING = ("drain", "upgrade", "rollback", "commit", "abort", "hold", "resume", "extend", "expect_disruption", "clean")
 # "Ask again when it has ended", says the protocol of these.
@@ -62,7 +64,7 @@ class Conversation:
 
     LINK() connects and returns something with `open(path) -> Channel` and `close()`. `beat()` is called every few seconds while
     anything is waited for; `tell(event)` once for every event of the journal, and `record(event, at)` with the time at which it happened on
-    CLOCK. PATIENCE: seconds the machine may be out of reach at a
+    CLOCK. LOG_IN(port) logs in at the machine's spare sshd; None where that cannot be. PATIENCE: seconds the machine may be out of reach at a
     stretch; FIRST: seconds a socket that has never answered may stay silent.
     """
 
@@ -79,6 +81,7 @@ class Conversation:
         clock: t.Callable[[], float] = time.monotonic,
         sleep: t.Callable[[float], None] = time.sleep,
         record: t.Callable[[t.Mapping[str, t.Any], float], None] = lambda event, at: None,
+        log_in: t.Callable[[int], None] | None = None,
     ) -> None:
         if HAS_TENACITY:
             raise ChannelError("the Python library tenacity is missing on the controller; install it.")
@@ -86,6 +89,7 @@ class Conversation:
         self._patience, self._first = patience, first
         self._beat, self._tell, self._note = beat, tell, note
         self._clock, self._sleep, self._record = clock, sleep, record
+        self._log_in = log_in
         self._link: t.Any = None
         self._heard = False
         self._seen = 0  # seq of the last event told
@@ -134,6 +138,7 @@ class Conversation:
             if until(status):
                 self._catch_up(status)
                 return status
+            self._prove_spare(status)
             if self._clock() >= deadline:
                 raise Deadline("%s is still %s after the time allowed; it goes on by itself. Ask again with status." % (self._name, status.get("state")))
             try:
@@ -142,6 +147,17 @@ class Conversation:
                 if not problem.passing:
                     raise
                 self._drop()
+
+    def _prove_spare(self, status: t.Mapping[str, t.Any]) -> None:
+        """The machine waits for a login at its spare sshd before it goes on; whether there was one, it sees for itself."""
+        spare = (status.get("report") or {}).get("spare_ssh") or {}
+        if self._log_in is None or status.get("phase") != SPARE_LOGIN or not spare.get("waiting"):
+            return
+        self._beat()
+        try:
+            self._log_in(int(spare["port"]))
+        except ChannelError as problem:
+            self._note("%s Trying again while the machine waits." % problem.msg)
 
     def close(self) -> None:
         """Ends the conversation; whatever was begun goes on."""
@@ -163,6 +179,8 @@ class Conversation:
                 event = _object(self._name, line)
                 quiet_since = self._clock()
                 if event.get("event") == "end" or (self._told(event) and event.get("event") == "state"):
+                    return
+                if event.get("event") == "progress" and event.get("phase") == SPARE_LOGIN:
                     return
                 if event.get("ok") is False:
                     raise Refused("%s: the watcher tells no events: %s" % (self._name, event.get("msg")), event)

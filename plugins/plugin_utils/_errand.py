@@ -31,7 +31,7 @@ NOT_FROM = {"upgrade": ("HELD", "INVALID", "ROLLBACK_FAILED", "ROLLBACK_REQUESTE
 # What proves an outcome and tells a person about it. The rest (history, health) is for whoever asks for the status.
 TOLD = (
     "state", "series", "source_series", "target_series", "upgrade_id", "run", "machine", "reason", "since", "phase", "boot_id", "generation",
-    "grace_remaining", "can_roll_back",
+    "grace_remaining", "can_roll_back", "report",
 )
 
 

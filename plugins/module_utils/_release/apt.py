@@ -85,14 +85,19 @@ def holder(path: str) -> Optional[int]:
 
 
 class Apt:
-    """apt-get on this machine. lock_timeout: how long another apt is waited for, in seconds."""
+    """
+    apt-get on this machine. lock_timeout: how long another apt is waited for, in seconds. preferences: a directory whose pins are heeded in
+    place of the machine's own; None for the machine's.
+    """
 
     def __init__(
         self,
         lock_timeout: float = 600,
         clock: Callable[[], float] = time.monotonic,
         held_by: Callable[[str], Optional[int]] = holder,
+        preferences: Optional[str] = None,
     ) -> None:
+        self._preferences = preferences
         self._lock_timeout = lock_timeout
         self._clock = clock
         self._held_by = held_by
@@ -115,9 +120,13 @@ class Apt:
                 raise StepFailed("apt-get {0} failed: {1}".format(words[0], problem))
             context.progress(None, "apt-get {0} failed ({1}); finishing what dpkg has begun".format(words[0], problem))
             # Their failures are not ours: what they could not mend, the next attempt says in its own words.
-            self._call(context, log, ["dpkg"] + list(DPKG_OPTIONS) + ["--configure", "-a"])
-            self._call(context, log, TELLING + self.command("--fix-broken", "install"))
+            self.mend(context, log)
         raise AssertionError("unreachable")
+
+    def mend(self, context: Context, log: str) -> None:
+        """Finish what dpkg has begun, then mend dependencies: in this order, as dpkg itself asks for. Whether it helped is for the caller to see."""
+        self._call(context, log, ["dpkg"] + list(DPKG_OPTIONS) + ["--configure", "-a"])
+        self._call(context, log, TELLING + self.command("--fix-broken", "install"))
 
     def command(self, *words: str) -> List[str]:
         """The whole command line; by itself good for a simulation, which has no progress to tell."""
@@ -128,6 +137,9 @@ class Apt:
             "APT::Get::Always-Include-Phased-Updates=true",
             "Acquire::Retries=3",
         ]
+        if self._preferences is not None:
+            # Said to each call alone, so that the machine's own files stay as they are, and nothing has to be put back.
+            settings += ["Dir::Etc::Preferences=/dev/null", "Dir::Etc::PreferencesParts=" + self._preferences]
         return ["apt-get", "--quiet", "--assume-yes"] + [word for setting in settings for word in ("-o", setting)] + list(words)
 
     def wait_for_locks(self, context: Context) -> None:
@@ -185,9 +197,17 @@ def _is_ours(pid: int, run_id: str) -> bool:
 
 
 def _name(pid: int) -> str:
-    """"unattended-upgr (process 812)"; the number alone when it has just ended."""
+    """
+    "unattended-upgr (process 812: /usr/bin/python3 /usr/bin/unattended-upgrade)"; the number alone when it has just ended.
+
+    Of its command line only the first words without a value: what is behind an = or in an address may be a secret.
+    """
     try:
         with open("/proc/{0}/comm".format(pid), encoding="utf-8", errors="replace") as file:
-            return "{0} (process {1})".format(file.read().strip(), pid)
+            name = file.read().strip()
+        with open("/proc/{0}/cmdline".format(pid), "rb") as file:
+            words = [word.decode("utf-8", "replace") for word in file.read().split(b"\0") if word]
     except OSError:
         return "process {0}".format(pid)
+    shown = [word for word in words if "=" not in word and "://" not in word][:4]
+    return "{0} (process {1}: {2})".format(name, pid, " ".join(shown)[:120]) if shown else "{0} (process {1})".format(name, pid)

@@ -11,7 +11,7 @@ Private room of the collection.
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, List, Mapping, Optional
+from typing import Any, Callable, List, Mapping, Optional, Tuple
 
 from . import os_release
 from .._watcher.steps import Context, Phase, Step, StepFailed
@@ -57,6 +57,17 @@ class Command:
 
     def thaw(self, context: Context) -> None:
         """Nothing was frozen."""
+
+    def checks(self) -> List[str]:
+        """What else is a sign of a good upgrade, only the user knows; his checks say it."""
+        return []
+
+    def look(self, name: str, context: Context) -> Tuple[str, str]:
+        """Never asked for."""
+        raise StepFailed("there is no check {0}".format(name))
+
+    def witness(self, context: Context) -> None:
+        """There is nothing to tell that the user's command has not said."""
 
     def _upgrade(self, context: Context) -> None:
         code = context.call(["/bin/sh", "-c", self._commands["upgrade"]], "upgrade.log", on_line=_progress(context), env=self._environment)

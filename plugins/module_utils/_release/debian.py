@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from typing import Any, List, Mapping, Optional
+import shutil
+from typing import Any, List, Mapping, Optional, Tuple
 
-from . import keepsakes, kept, os_release, sources
+from . import archived, conffiles, keepsakes, kept, leftovers, os_release, preseed, report, sources, ssh, units
+from .._postgres import collations
+from .._watcher import health
 from .._watcher.steps import Context, Phase, Step, StepFailed
 from .apt import Apt, removals
 from .said import said
+from .spare_ssh import Spare, checked as spare_of
 from .quiet import Quiet
 
 LOG = "upgrade.log"
@@ -24,14 +28,15 @@ LOG = "upgrade.log"
 # A machine that loses one of these on the way is one that nobody can log in to again.
 PROTECTED = ("openssh-server", "sudo", "systemd", "systemd-sysv", "python3")
 
-# What keeps a changed configuration file's new version beside the old one.
-LEFT_BESIDE = (".dpkg-dist", ".dpkg-new", ".ucf-dist")
+# What the watcher looks at after the upgrade beside the series and the operator's checks.
+UNITS, LOGINS = "failed units", "new ssh logins"
+OPTIONS = frozenset(("sources", "restarts", "lock_timeout", "protect", "conffiles", "preseed", "pins", "archived", "spare_ssh", "may_fail"))
 
 
 class Debian:
     """
-    options: {"sources": {glob over URI: "follow" | "keep" | "disable" | suite}, "restarts": "hold" | "allow", "lock_timeout": seconds,
-    "protect": [globs of packages that must not be removed]}.
+    options, all of them documented in docs/machine_upgrade.md: sources, restarts, lock_timeout, protect, conffiles, preseed, pins, archived,
+    spare_ssh, may_fail. What is wrong with them is a StepFailed here, before anything is armed.
 
     Without a reboot at its end nobody but the maintainer scripts would ever restart a service, so then restarts default to "allow".
     """
@@ -45,29 +50,53 @@ class Debian:
         apt: Optional[Apt] = None,
         quiet: Optional[Quiet] = None,
         etc: str = "/etc",
+        spare: Optional[Spare] = None,
     ) -> None:
-        options = spec.get("debian") or {}
+        options = spec.get(self.name) or {}
+        self._options = options
+        self._check_options(options)
         self._start = spec.get("source_series")
         self._target = spec["target_series"]
+        self._reboots = bool(spec.get("reboot", True))
         self._series_file = spec.get("series_file") or "/etc/os-release"
         self._rules = options.get("sources") or {}
         self._protected = tuple(options.get("protect") or ()) + PROTECTED
         self._tools = tools
         self._etc = etc
-        self._apt = apt or Apt(float(options.get("lock_timeout") or 600))
-        self._quiet = quiet or Quiet(options.get("restarts") or ("hold" if spec.get("reboot", True) else "allow"))
+        # Pins were written for the old series and would hold packages back there; those that the user names are heeded in a folder of their own.
+        self._pins = os.path.join(getattr(tools, "state_dir", "/var/lib/series-upgrade"), "pins")
+        self._apt = apt or Apt(float(options.get("lock_timeout") or 600), preferences=self._pins)
+        self._quiet = quiet or Quiet(options.get("restarts") or ("hold" if self._reboots else "allow"))
+        self._spare = spare or Spare(spare_of(options.get("spare_ssh")))
+
+    @staticmethod
+    def _check_options(options: Mapping[str, Any]) -> None:
+        unknown = sorted(set(options) - OPTIONS)
+        if unknown:
+            raise StepFailed("series_upgrade_debian has no option {0}; there are {1}.".format(", ".join(unknown), ", ".join(sorted(OPTIONS))))
+        conffiles.check(options.get("conffiles") or {})
+        preseed.checked(options.get("preseed"))
+        spare_of(options.get("spare_ssh"))
+        for name in ("protect", "pins", "archived", "may_fail"):
+            if not isinstance(options.get(name) or [], list):
+                raise StepFailed("series_upgrade_debian.{0} is a list; correct it.".format(name))
 
     @property
     def phases(self) -> List[Phase]:
         return [
-            Phase("backup", "Keep /etc and the lists of packages as they are", lambda context: keepsakes.backup(context, os.path.dirname(self._etc))),
+            Phase("backup", "Keep /etc and the lists of packages as they are", self._look_before),
             Phase("quiet", "Hold apt's timers and restarts of services", self._quiet.hold, undo=self._quiet.release),
+            Phase("mend", "Finish what dpkg was interrupted in", self._mend),
+            Phase("spare-ssh", "Start a spare sshd", self._spare.start, undo=self._spare.stop),
+            Phase("spare-login", "Have somebody log in there", self._spare.await_login),
             Phase("sources", "Point apt to {0}".format(self._target), self._move_sources, undo=self._restore_sources),
             Phase("update", "Fetch the package lists of {0}".format(self._target), self._update),
             Phase("download", "Fetch the packages of {0}".format(self._target), self._download),
+            Phase("preseed", "Answer debconf's questions beforehand", self._preseed, undo=preseed.take_back),
             Phase("upgrade", "Upgrade what needs no new packages", self._upgrade, irreversible=True),
             Phase("full-upgrade", "Upgrade everything else", self._full_upgrade, irreversible=True),
-            Phase("release", "Put timers and restarts back as they were", self._quiet.release, irreversible=True),
+            Phase("conffiles", "Settle changed configuration files", self._settle, irreversible=True),
+            Phase("release", "Put timers and restarts back as they were", self._release, irreversible=True),
             Phase("prove", "Prove that the machine is {0} and whole".format(self._target), self._prove, irreversible=True),
         ]
 
@@ -78,16 +107,63 @@ class Debian:
     def thaw(self, context: Context) -> None:
         """Put timers and restarts back as they were, wherever the upgrade ended. Repeating it changes nothing."""
         self._quiet.release(context)
+        self._spare.stop(context)
+        shutil.rmtree(self._pins, ignore_errors=True)
+
+    def checks(self) -> List[str]:
+        """The names of what look() can look at when the machine runs the target."""
+        return [UNITS, LOGINS]
+
+    def look(self, name: str, context: Context) -> Tuple[str, str]:
+        """One look at one of checks(), as (outcome, sentence)."""
+        if name == LOGINS:
+            return ssh.look(context)
+        fresh = units.fresh(context, self._options.get("may_fail") or ())
+        if fresh is None:
+            return health.UNREACHABLE, "systemd does not tell which units have failed"
+        return (health.FAILED, "failed since the upgrade: " + ", ".join(fresh)) if fresh else (health.OK, "none has failed that had not before")
+
+    def witness(self, context: Context) -> None:
+        """Report how the machine is in the end: its release, its boot, its units, its logins, its packages. Repeatable."""
+        report.tell(context, proof={
+            "release": os_release.read(self._series_file).codename,
+            "failed_units": units.fresh(context, self._options.get("may_fail") or ()),
+            "dpkg_audit": _audit(context),
+        })
+        ssh.prove(context)
+        _tell_collations(context)
+
+    def _look_before(self, context: Context) -> None:
+        units.note(context)
+        ssh.note(context)
+        conffiles.note(context, self._etc)
+        keepsakes.backup(context, os.path.dirname(self._etc))
+
+    def _mend(self, context: Context) -> None:
+        # Decided once: while our own dpkg is at work, its database looks interrupted.
+        if context.recall("mends") is None:
+            self._apt.wait_for_locks(context)
+            context.remember("mends", bool(_audit(context)) or bool(os.listdir("/var/lib/dpkg/updates") if os.path.isdir("/var/lib/dpkg/updates") else []))
+        if context.recall("mends"):
+            self._quiet.hold(context)
+            self._apt.mend(context, LOG)
+            left = _audit(context)
+            if left:
+                raise StepFailed("dpkg was interrupted before this upgrade and cannot be mended: {0}. Mend it by hand, then begin again.".format(left))
 
     def _move_sources(self, context: Context) -> None:
+        self._choose_pins(context)
         before = context.recall("sources")
         if before is None:
             before = {path: kept.look(path) for path in kept.sources(os.path.join(self._etc, "apt"))}
             context.remember("sources", before)
         texts = {path: kept.text(before[path]) for path in before if before[path]["kind"] == "file"}
         start = self._start or os_release.read(self._series_file).codename
-        made, changes = sources.plan(texts, start, self._target, self._rules)
+        past = tuple(self._options.get("archived") or ()) + archived.SERIES
+        made, changes = sources.plan(texts, start, self._target, self._rules, past)
         context.progress(None, "; ".join(sources.tell(change) for change in changes))
+        report.tell(context, sources=[{"file": change.file, "uri": change.uri, "action": change.action, "why": change.why}
+                                      for change in changes if change.action != "kept"])
         if not sources.leads_to(changes, self._target):
             raise StepFailed(
                 "No apt source of this machine leads to {0}. Say in series_upgrade_debian.sources which of them follow it.".format(self._target)
@@ -96,6 +172,26 @@ class Debian:
             if made[path] != texts[path]:
                 content = made[path].encode("utf-8", "surrogateescape")
                 kept.write(path, content, before[path]["mode"], before[path]["uid"], before[path]["gid"])
+
+    def _choose_pins(self, context: Context) -> None:
+        """Lay the pins that the user wants heeded into a folder of their own, and tell of the others."""
+        os.makedirs(self._pins, mode=0o755, exist_ok=True)
+        # apt reads it as its own user while it fetches; what is above stays root's alone, which apt's main process does not mind.
+        folder = os.path.join(self._etc, "apt", "preferences.d")
+        named = [os.path.join(self._etc, "apt", "preferences")]
+        named += [os.path.join(folder, name) for name in (sorted(os.listdir(folder)) if os.path.isdir(folder) else [])]
+        passed: List[str] = []
+        for path in named:
+            # apt itself passes over files with another ending.
+            if not os.path.isfile(path) or os.path.splitext(path)[1] not in ("", ".pref"):
+                continue
+            if any(fnmatch.fnmatchcase(path, glob) for glob in self._options.get("pins") or ()):
+                shutil.copyfile(path, os.path.join(self._pins, os.path.basename(path)))
+            else:
+                passed.append(path)
+        report.tell(context, pins=passed)
+        if passed:
+            context.progress(None, "not heeded during the upgrade, look whether they still fit: {0}".format(", ".join(passed)))
 
     def _restore_sources(self, context: Context) -> None:
         before = context.recall("sources")
@@ -122,13 +218,18 @@ class Debian:
         simulated = context.run(self._apt.command("--simulate", "full-upgrade"), timeout=300)
         if simulated.rc != 0:
             raise StepFailed("apt cannot find a way to {0}: {1}".format(self._target, said(simulated)))
-        gone = removals(simulated.out)
+        renamed = leftovers.renamed(simulated.out)
+        gone = [name for name in removals(simulated.out) if name not in renamed]
         lost = [name for name in gone if any(fnmatch.fnmatchcase(name.split(":")[0], glob) for glob in self._protected)]
         if lost:
             raise StepFailed("The upgrade would remove {0}, which must stay. Look at `apt-get --simulate full-upgrade`.".format(", ".join(lost)))
+        report.tell(context, removed=gone, renamed=renamed)
         if gone:
             context.progress(None, "to be removed on the way: {0}".format(", ".join(gone)))
         self._apt.get(context, LOG, "--download-only", "full-upgrade")
+
+    def _preseed(self, context: Context) -> None:
+        preseed.give(context, preseed.checked(self._options.get("preseed")))
 
     def _upgrade(self, context: Context) -> None:
         self._quiet.hold(context)
@@ -138,20 +239,39 @@ class Debian:
         self._quiet.hold(context)
         self._apt.get(context, LOG, "full-upgrade", repair=True)
 
+    def _settle(self, context: Context) -> None:
+        conffiles.settle(context, self._etc, self._options.get("conffiles") or {})
+        told = conffiles.sentence(report.told(context, "conffiles") or [])
+        if told:
+            context.progress(None, told)
+
+    def _release(self, context: Context) -> None:
+        self._quiet.release(context)
+        preseed.forget(context)
+        if not self._reboots:
+            # With a reboot it ends by itself, and until then it is the way in.
+            self._spare.stop(context)
+
     def _prove(self, context: Context) -> None:
         seen = os_release.read(self._series_file).codename
         if seen != self._target:
             raise StepFailed("All packages are upgraded, and {0} still says {1} and not {2}.".format(self._series_file, seen, self._target))
-        audit = context.run(["dpkg", "--audit"])
-        if audit.rc != 0 or audit.out.strip():
-            raise StepFailed("dpkg is not content: {0}".format(" ".join(audit.out.split())[:400] or said(audit)))
-        beside = left_beside(self._etc)
-        if beside:
-            context.progress(None, "kept your version of a changed file; the new one lies at {0}".format(", ".join(beside)))
+        complaint = _audit(context)
+        if complaint:
+            raise StepFailed("dpkg is not content: {0}".format(complaint))
+        leftovers.look(context, self._apt)
 
 
-def left_beside(etc: str) -> List[str]:
-    """The files below etc that package upgrades have left beside changed ones, in order."""
-    return sorted(
-        os.path.join(folder, name) for folder, _folders, names in os.walk(etc) for name in names if name.endswith(LEFT_BESIDE)
-    )
+def _tell_collations(context: Context) -> None:
+    """Report what a new glibc means for PostgreSQL; nothing is rebuilt here, for that is a person's decision."""
+    found = collations.look(context.run)
+    if found:
+        report.tell(context, postgresql=found)
+        for sentence in collations.sentences(found):
+            context.progress(None, sentence)
+
+
+def _audit(context: Context) -> str:
+    """What dpkg complains of, in one line; "" when it is content."""
+    audit = context.run(["dpkg", "--audit"])
+    return (" ".join(audit.out.split())[:400] or said(audit)) if audit.rc != 0 or audit.out.strip() else ""

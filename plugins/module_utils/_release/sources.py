@@ -14,6 +14,7 @@ import fnmatch
 import re
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from . import archived
 from .series import distribution
 
 # A rule of the user says what becomes of a source that is not the distribution's own; any other word is the suite to move to.
@@ -22,6 +23,8 @@ FOLLOW, KEEP, DISABLE = "follow", "keep", "disable"
 OFFICIAL_HOSTS = re.compile(r"^[a-z+-]+:(?:[^/]*//)?(?:[^/@]*@)?(?:[^/:]+\.)?(?:debian\.org|ubuntu\.com)(?::\d+)?(?:/|$)")
 OFFICIAL_KEYRINGS = re.compile(r"/(?:debian|ubuntu)-archive-[a-z0-9.-]*(?:gpg|asc|pgp)\b")
 ALIASES = "stable|oldstable|oldoldstable"
+# They hold packages that are newer than their release; the release notes want none of them while the series changes.
+AHEAD = re.compile(r"-(?:backports(?:-sloppy)?|proposed-updates|proposed)$")
 
 ONE_LINE = re.compile(r"^(?P<type>deb(?:-src)?)\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>cdrom:\[[^\]]*\]\S*|\S+)\s+(?P<suite>\S+)(?P<rest>.*)$")
 FIELD = re.compile(r"^(?P<name>[A-Za-z0-9-]+)\s*:(?P<value>.*)$")
@@ -39,7 +42,7 @@ class Source(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What becomes of one source. action: moved, kept or disabled; why: a sentence for people."""
+    """What becomes of one source. action: moved, kept or disabled; why: a sentence for people. uris: new ones, for an archived series."""
 
     file: str
     line: int
@@ -48,15 +51,22 @@ class Change(NamedTuple):
     becomes: Tuple[str, ...]
     action: str
     why: str
+    uris: Tuple[str, ...] = ()
 
 
-def plan(texts: Mapping[str, str], start: str, target: str, rules: Optional[Mapping[str, str]] = None) -> Tuple[Dict[str, str], List[Change]]:
+def plan(
+    texts: Mapping[str, str],
+    start: str,
+    target: str,
+    rules: Optional[Mapping[str, str]] = None,
+    past: Sequence[str] = archived.SERIES,
+) -> Tuple[Dict[str, str], List[Change]]:
     """
     The new texts of the files in texts (path -> text), and a Change for every source that is switched on.
 
     start, target: codenames. rules: glob over a URI -> "follow" (the same suite of the target), "keep", "disable" or a suite. The
-    distribution's own sources move by themselves; others are disabled unless a rule says otherwise. Planning anew over the result
-    changes nothing.
+    distribution's own sources move by themselves, but for backports and proposed updates; others are disabled unless a rule says
+    otherwise. past: series that are only in the archive of old releases. Planning anew over the result changes nothing.
     """
     made, changes = {}, []
     for path in sorted(texts):
@@ -65,7 +75,10 @@ def plan(texts: Mapping[str, str], start: str, target: str, rules: Optional[Mapp
         for source, place in reversed(found):
             if not source.enabled:
                 continue
-            change = _decide(path, source, start, target, rules or {})
+            rule = _rule(source, rules or {})
+            change = _decide(path, source, start, target, rule)
+            if target in past and rule is None and change.action != "disabled" and is_official(source):
+                change = _archived(change, source, target)
             changes.append(change)
             _rewrite(lines, place, source, change, start, target)
         made[path] = "\n".join(lines)
@@ -104,16 +117,23 @@ def tell(change: Change) -> str:
     """A change of a source as a sentence for the log."""
     what = "{0} {1}".format(change.uri, " ".join(change.suites))
     if change.action == "moved":
-        what += " -> " + " ".join(change.becomes)
+        what += " -> " + " ".join(change.uris + change.becomes)
     return "source {0}: {1} ({2})".format(change.action, what, change.why)
 
 
-def _decide(path: str, source: Source, start: str, target: str, rules: Mapping[str, str]) -> Change:
+def _rule(source: Source, rules: Mapping[str, str]) -> Optional[str]:
+    return next((rules[glob] for glob in rules if any(fnmatch.fnmatchcase(uri, glob) for uri in source.uris)), None)
+
+
+def _decide(path: str, source: Source, start: str, target: str, rule: Optional[str]) -> Change:
     def change(action: str, suites: Tuple[str, ...], why: str) -> Change:
         return Change(path, source.line, " ".join(source.uris), source.suites, suites, action, why)
 
-    rule = next((rules[glob] for glob in rules if any(fnmatch.fnmatchcase(uri, glob) for uri in source.uris)), None)
     follows = tuple(dict.fromkeys(moved(suite, start, target) for suite in source.suites))
+    ahead = tuple(suite for suite in follows if AHEAD.search(suite)) if rule is None and is_official(source) else ()
+    if ahead and len(ahead) == len(follows):
+        return change("disabled", (), "it holds packages from after the release; switch it on again, for {0}, when you want it there".format(target))
+    follows = tuple(suite for suite in follows if suite not in ahead)
     if rule == DISABLE or any(uri.startswith("cdrom:") for uri in source.uris):
         return change("disabled", (), "your rule says so" if rule else "a disc does not follow to another series")
     if rule == KEEP:
@@ -122,11 +142,24 @@ def _decide(path: str, source: Source, start: str, target: str, rules: Mapping[s
         return change("kept" if source.suites == (rule,) else "moved", (rule,), "your rule says so")
     if rule == FOLLOW or is_official(source):
         if follows != source.suites:
-            return change("moved", follows, "your rule says so" if rule else "it is the distribution's own")
+            without = ", without " + " and ".join(ahead) if ahead else ""
+            return change("moved", follows, "your rule says so" if rule else "it is the distribution's own" + without)
         if rule == FOLLOW or all(re.match(r"{0}(?=$|[-/])".format(re.escape(target)), suite) for suite in follows):
             return change("kept", follows, "it has no suite of {0}".format(start))
         return change("disabled", (), "its suite belongs neither to {0} nor to {1}".format(start, target))
     return change("disabled", (), "it is not the distribution's own, and no rule says what becomes of it on {0}".format(target))
+
+
+def _archived(change: Change, source: Source, target: str) -> Change:
+    """The same, at the archive of old releases, where it is not there yet."""
+    uris = tuple(archived.uri(uri) for uri in source.uris)
+    suites = tuple(suite for suite in change.becomes if not (distribution(target) == "debian" and archived.is_gone(suite)))
+    if not suites:
+        return change._replace(action="disabled", becomes=(), why="{0} is past its end, and this suite is not in the archive".format(target))
+    if uris == source.uris and suites == source.suites:
+        return change
+    return change._replace(action="moved", becomes=suites, uris=uris if uris != source.uris else (),
+                           why="{0} is past its end and lies in the archive of old releases".format(target))
 
 
 def _one_liners(lines: List[str]) -> List[Tuple[Source, Tuple[int, object]]]:
@@ -178,6 +211,9 @@ def _rewrite(lines: List[str], place: Tuple[int, object], source: Source, change
     fresh = {"enabled": "Enabled: no"} if change.action == "disabled" else {"suites": "Suites: " + " ".join(change.becomes)}
     if change.action == "moved" and components != source.components:
         fresh["components"] = "Components: " + " ".join(components)
+    if change.uris:
+        fresh["uris"] = "URIs: " + " ".join(change.uris)
+        fresh["check-valid-until"] = "Check-Valid-Until: no"
     for name, text in sorted(fresh.items(), key=lambda item: -fields.get(item[0], (index, index))[0]):
         begin, end = fields.get(name, (index, index))
         lines[begin:end] = [text]
@@ -189,6 +225,8 @@ def _other_suite(line: str, source: Source, change: Change, components: Tuple[st
     code, mark, comment = line.partition("#")
     uri, suite = re.escape(source.uris[0]), re.escape(source.suites[0])
     code = re.sub(r"({0}\s+){1}(?=\s|$)".format(uri, suite), lambda match: match.group(1) + change.becomes[0], code, count=1)
+    if change.uris:
+        code = archived.one_line(code, source.uris[0], change.uris[0])
     extra = components[len(source.components):]
     return code.rstrip() + "".join(" " + word for word in extra) + (" " * (len(code) - len(code.rstrip())) if mark else "") + mark + comment
 

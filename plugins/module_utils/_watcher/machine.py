@@ -26,7 +26,7 @@ from .work import Work
 REBOOT_PATIENCE = 900
 # A unit that was brought back may take this long to be healthy, however short the grace is.
 RECOVERY = 60
-SERIES_CHECK = "series"
+SERIES_CHECK, METHOD_CHECK = "series", "method"
 # A request waits for the answer, and with it everybody.
 NO_RETURN_TIMEOUT = 10
 # Ran out of time, may not be run, is not there: the question was not answered, and a way back that may destroy something is none.
@@ -81,8 +81,10 @@ class Machine:
             _tell_unit(item, "resume", work)
 
     def finish(self, spec: Dict[str, Any], work: Work) -> None:
-        """Put back what the upgrade may still hold still, apt's timers for example. Deletes nothing. Repeatable."""
-        methods.method(spec, work).thaw(work)
+        """Put back what the upgrade may still hold still, apt's timers for example, and report how the machine is. Deletes nothing. Repeatable."""
+        method = methods.method(spec, work)
+        method.thaw(work)
+        method.witness(work)
 
     def clean(self, spec: Dict[str, Any], kept: Sequence[Record], series: str, work: Context) -> None:
         """Delete what leads back from this upgrade and from those before it. Repeatable. Raises StepFailed, and then more may be left.
@@ -146,13 +148,18 @@ class Machine:
         raise StepFailed("the machine was told to reboot and is still up after {0} s".format(REBOOT_PATIENCE))
 
     def checks(self, spec: Dict[str, Any], series: str) -> List[Dict[str, Any]]:
-        """What is looked at: the live series first, then the operator's checks."""
+        """What is looked at: the live series first, then what the method knows to be a sign of a good upgrade, then the operator's checks."""
         first = {"name": SERIES_CHECK, "kind": SERIES_CHECK, "series": series, "required": True, "timeout": 5, "at_once": True,
                  "interval": spec["interval"], "allowed_misses": spec["allowed_misses"]}
-        return [first] + list(spec["checks"])
+        forward = series == spec["target_series"]
+        own = [{"name": name, "kind": METHOD_CHECK, "required": True, "timeout": 30, "interval": 2 * spec["interval"],
+                "allowed_misses": spec["allowed_misses"]} for name in (methods.method(spec, Context()).checks() if forward else [])]
+        return [first] + own + list(spec["checks"])
 
     def look(self, spec: Dict[str, Any], check: Dict[str, Any], work: Context) -> probes.Outcome:
         """One look at one check, as (outcome, sentence)."""
+        if check["kind"] == METHOD_CHECK:
+            return methods.method(spec, work).look(check["name"], work)
         if check["kind"] != SERIES_CHECK:
             return probes.probe(check, work.run)
         live = self.series(spec)

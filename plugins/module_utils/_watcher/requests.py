@@ -62,6 +62,7 @@ def status(watcher: Watcher) -> Message:
         "healthy": watcher.health is not None and watcher.health.verdict(watcher.clock.now()) == HEALTHY,
         "windows": [{"what": window["what"], "remaining": round(window["remaining"], 1)} for window in record["windows"]],
         "retain_remaining": round(record["retain_remaining"]) if watcher.keeps() else None, "cleaning": record["cleaning"],
+        "report": record["memory"].get("report"),
         "pid": os.getpid(), "boot_id": watcher.machine.boot_id, "seq": watcher.book.journal.last_seq,
         "history": watcher.book.journal.last(HISTORY),
     }

@@ -32,6 +32,8 @@ DEFAULTS: Dict[str, Any] = {
     "series_file": "/etc/os-release",
     "retain": 7,
 }
+# Names of checks that are the watcher's own.
+RESERVED = ("series", "failed units", "new ssh logins")
 # Keys that belong to one method and are checked by it.
 METHOD_KEYS = ("debian", "ubuntu")
 NEEDED = ("upgrade_id", "run", "machine", "source_series", "target_series", "method")
@@ -73,8 +75,9 @@ def checked(spec: Dict[str, Any]) -> Dict[str, Any]:
     whole["checks"] = [_check(item, whole) for item in _dicts(whole, "checks")]
     whole["no_return"] = [_no_return(item) for item in _dicts(whole, "no_return")]
     names = [check["name"] for check in whole["checks"]]
-    if len(set(names)) < len(names) or "series" in names:
-        raise SpecError("check names must differ from each other and from 'series', which the watcher always checks")
+    if len(set(names)) < len(names) or set(names) & set(RESERVED):
+        raise SpecError("check names must differ from each other and from {0}, which the watcher checks by itself".format(
+            ", ".join(repr(name) for name in RESERVED)))
     # With a shorter grace a unit that never answers could be committed before its misses are counted.
     least = max([(check["allowed_misses"] + 1) * check["interval"] for check in whole["checks"]] or [0])
     if whole["grace"] < least:

@@ -362,7 +362,7 @@ class Watcher:
         return self.record["memory"].get("snapshot") is not None or bool(self.record["kept"])
 
     def _look(self, check: Record) -> None:
-        work = self._make_work("look", self._desk, {})
+        work = self._make_work("look", self._desk, self.record["memory"])
         work.look(check["name"], lambda: self.machine.look(self.spec, check, work))
 
     def _looked(self, message: Message) -> None:

@@ -396,3 +396,27 @@ def test_a_rehearsed_rollback_is_asked_and_not_sent(clock):
     machine = Machine(clock, "WATCHING", may_roll_back=["WATCHING"])
     assert Errand("m1", "rollback", force=["db"]).rehearse(conversation(machine, clock), FAR)["changed"]
     assert [(request["do"], request["force"]) for request in machine.heard] == [("may_roll_back", ["db"])]
+
+
+def test_machine_that_waits_at_its_spare_sshd_is_logged_in_to_until_it_has_seen_it(clock):
+    machine, tries = Machine(clock, state="UPGRADING"), []
+    machine.more.update(phase="spare-login", report={"spare_ssh": {"port": 1022, "waiting": True}})
+
+    def log_in(port):
+        tries.append(port)
+        if len(tries) < 2:
+            raise Unreachable("m1: no login at port 1022: refused.")
+        machine.more["report"] = {"spare_ssh": {"port": 1022, "waiting": False, "login": "Accepted publickey for root"}}
+        machine.coming = ["COMMITTED"]
+
+    told = []
+    status = conversation(machine, clock, log_in=log_in, note=told.append).follow(lambda seen: seen["state"] == "COMMITTED", FAR)
+    assert status["state"] == "COMMITTED" and tries == [1022, 1022]
+    assert told == ["m1: no login at port 1022: refused. Trying again while the machine waits."]
+
+
+def test_nobody_is_logged_in_where_no_machine_waits_for_it(clock):
+    machine = Machine(clock, state="UPGRADING")
+    machine.more.update(phase="upgrade", report={"spare_ssh": {"port": 1022, "waiting": True}})
+    with pytest.raises(Deadline):
+        conversation(machine, clock, log_in=lambda port: pytest.fail("logged in")).follow(lambda seen: False, 30)

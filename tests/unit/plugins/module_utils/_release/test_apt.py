@@ -104,7 +104,7 @@ def test_locks_are_waited_for_and_told_once(context):
 
 def test_lock_that_is_never_given_back_is_a_failure_that_names_its_holder(context):
     now = iter(range(100))
-    with pytest.raises(StepFailed, match=r"apt is still held by python.* \(process %d\) after 5 s" % os.getpid()):
+    with pytest.raises(StepFailed, match=r"apt is still held by (?P<name>\S+) \(process %d: \S.*\) after 5 s" % os.getpid()):
         apt.Apt(lock_timeout=5, held_by=lambda path: os.getpid(), clock=lambda: next(now)).wait_for_locks(context)
 
 

@@ -154,3 +154,58 @@ def test_sources_lead_to_the_target_only_when_one_that_stays_is_of_it():
 def test_change_tells_itself_as_a_sentence():
     _made, changes = planned(LIST, "deb http://mirror.debian.org/debian bookworm main\n")
     assert sources.tell(changes[0]) == "source moved: http://mirror.debian.org/debian bookworm -> trixie (it is the distribution's own)"
+
+
+def test_backports_and_proposed_updates_do_not_come_along():
+    made, changes = planned(LIST, "deb http://mirror.debian.org/debian bookworm-backports main\n")
+    assert made.startswith("# disabled for the upgrade to trixie: deb") and "when you want it there" in changes[0].why
+    made, changes = planned(DEB822, """Types: deb
+URIs: http://mirror.debian.org/debian
+Suites: bookworm bookworm-updates bookworm-backports bookworm-proposed-updates
+Components: main
+""")
+    assert "Suites: trixie trixie-updates\n" in made
+    assert changes[0].why == "it is the distribution's own, without trixie-backports and trixie-proposed-updates"
+    again, changes = planned(DEB822, made)
+    assert again == made and changes[0].action == "kept"
+
+
+def test_rule_of_the_user_may_take_backports_along():
+    made = planned(LIST, "deb http://mirror.debian.org/debian bookworm-backports main\n", {"*mirror.debian.org*": "follow"})[0]
+    assert made == "deb http://mirror.debian.org/debian trixie-backports main\n"
+
+
+def test_series_past_its_end_is_fetched_from_the_archive_of_old_releases_whose_signatures_are_old():
+    made, changes = planned(LIST, """deb [arch=amd64] http://ftp.de.debian.org/debian stretch main
+deb http://security.debian.org/debian-security stretch/updates main
+deb http://ftp.de.debian.org/debian stretch-updates main
+deb http://mirror.example.com/debian stretch main
+""", {"*example.com*": "follow"}, start="stretch", target="buster")
+    assert made == """deb [arch=amd64 check-valid-until=no] http://archive.debian.org/debian/ buster main
+deb [check-valid-until=no] http://archive.debian.org/debian-security/ buster/updates main
+# disabled for the upgrade to buster: deb http://ftp.de.debian.org/debian stretch-updates main
+deb http://mirror.example.com/debian buster main
+""".replace("buster/updates", changes[1].becomes[0])
+    assert planned(LIST, made, {"*example.com*": "follow"}, start="stretch", target="buster")[0] == made
+
+
+def test_archived_series_of_the_user_is_heeded_in_deb822_too():
+    text = """Types: deb
+URIs: http://mirror.debian.org/debian/
+Suites: buster buster-updates
+Components: main
+"""
+    made = sources.plan({DEB822: text}, "buster", "bullseye", None, ("bullseye",))[0][DEB822]
+    assert sorted(made.split("\n")) == sorted("""Types: deb
+URIs: http://archive.debian.org/debian/
+Check-Valid-Until: no
+Suites: bullseye
+Components: main
+""".split("\n"))
+    assert sources.plan({DEB822: made}, "buster", "bullseye", None, ("bullseye",))[0][DEB822] == made
+    assert sources.plan({DEB822: text}, "buster", "bullseye", None, ())[0][DEB822] == text.replace("buster", "bullseye")
+
+
+def test_old_release_of_ubuntu_keeps_its_updates_in_the_archive():
+    made = planned(LIST, "deb http://de.archive.ubuntu.com/ubuntu xenial-updates main\n", start="xenial", target="bionic")[0]
+    assert made == "deb [check-valid-until=no] http://old-releases.ubuntu.com/ubuntu/ bionic-updates main\n"
