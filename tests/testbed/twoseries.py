@@ -1,7 +1,7 @@
-"""A signed archive with two tiny series, bookworm and trixie, so that a real series upgrade takes seconds.
+"""A signed archive with tiny series, bookworm, trixie and forky, so that a real series upgrade takes seconds.
 
 Four packages: one that owns os-release (as base-files does), a library, a service that depends on it, and one with a
-configuration file that the second series changes.
+configuration file that every series changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 
 from .places import IMAGES
 
-SERIES = {"bookworm": "12", "trixie": "13"}
+SERIES = {"bookworm": "12", "trixie": "13", "forky": "14"}
 OS_RELEASE = """PRETTY_NAME="Debian GNU/Linux {version} ({codename})"
 NAME="Debian GNU/Linux"
 VERSION_ID="{version}"
