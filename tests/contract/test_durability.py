@@ -177,8 +177,13 @@ def test_half_written_log_loses_only_what_was_never_answered(tmp_path):
         cut.stop()
 
 
-def test_second_endpoint_on_the_same_ledger_is_refused(endpoint):
-    refused = cli("serve", "--data-dir", str(endpoint.directory / "data"), "--listen", "127.0.0.1:0")
+def test_second_endpoint_on_the_same_ledger_is_refused(tmp_path):
+    first = Endpoint(tmp_path)
+    first.start()
+    try:
+        refused = cli("serve", "--data-dir", str(tmp_path / "data"), "--listen", "127.0.0.1:0")
+    finally:
+        first.stop()
     assert refused.returncode == 1 and "already serving" in refused.stderr
 
 

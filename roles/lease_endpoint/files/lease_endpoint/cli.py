@@ -14,7 +14,8 @@ from typing import Annotated, Optional
 import typer
 
 from lease_endpoint.cli_tokens import token
-from lease_endpoint.cli_words import CaFile, DataDir, TokenFile, Url, fail
+from lease_endpoint.cli_words import (
+    PREFIX, CaFile, DataDir, EtcdCa, EtcdCert, EtcdEndpoints, EtcdKey, EtcdPasswordFile, EtcdPrefix, EtcdUser, Ledger, TokenFile, Url, etcd_of, fail)
 from lease_endpoint.errors import LeaseError
 from lease_endpoint.limits import FAILURES_DEFAULT, TOKEN_DEFAULT
 
@@ -34,19 +35,39 @@ def serve(
         envvar="LEASE_ENDPOINT_APPLICATIONS", help="JSON file: applications whose leadership lives elsewhere, with their provider.")] = None,
     audit_log: Annotated[str, typer.Option(envvar="LEASE_ENDPOINT_AUDIT_LOG", help="File for who did what, JSON lines; off for none.",
                                            show_default="audit.jsonl in the data directory")] = "",
-    limit_token: Annotated[str, typer.Option(envvar="LEASE_ENDPOINT_LIMIT_TOKEN", help="Requests a token may make, as 600/minute; off for no limit.")] = TOKEN_DEFAULT,
+    limit_token: Annotated[str, typer.Option(
+        envvar="LEASE_ENDPOINT_LIMIT_TOKEN", help="Requests a token may make, as 600/minute; off for no limit.")] = TOKEN_DEFAULT,
     limit_failures: Annotated[str, typer.Option(
-        envvar="LEASE_ENDPOINT_LIMIT_FAILURES", help="Answered requests without a valid token from one address, as 60/minute; off for no limit.")] = FAILURES_DEFAULT,
+        envvar="LEASE_ENDPOINT_LIMIT_FAILURES",
+        help="Answered requests without a valid token from one address, as 60/minute; off for no limit.")] = FAILURES_DEFAULT,
+    ledger: Annotated[Ledger, typer.Option(
+        envvar="LEASE_ENDPOINT_LEDGER", help="sqlite: a file in the data directory. etcd: shared by replicas.")] = Ledger.sqlite,
+    etcd_endpoints: EtcdEndpoints = "",
+    etcd_prefix: EtcdPrefix = PREFIX,
+    etcd_user: EtcdUser = None,
+    etcd_password_file: EtcdPasswordFile = None,
+    etcd_ca: EtcdCa = None,
+    etcd_cert: EtcdCert = None,
+    etcd_key: EtcdKey = None,
+    advertise_url: Annotated[str, typer.Option(envvar="LEASE_ENDPOINT_ADVERTISE_URL", help="Where the other replicas reach this one.")] = "",
+    advertise_ca: Annotated[Optional[Path], typer.Option(
+        envvar="LEASE_ENDPOINT_ADVERTISE_CA", help="Certificates that vouch for the other replicas. Default: the system's.")] = None,
+    seat_ttl: Annotated[int, typer.Option(envvar="LEASE_ENDPOINT_SEAT_TTL", help="Seconds until a silent active replica is replaced.")] = 10,
     clock_file: Annotated[Optional[Path], typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve until stopped. Prints the URL on one line when ready."""
     from lease_endpoint.guards import Guards
-    from lease_endpoint.serve import Address
+    from lease_endpoint.serve import Address, Replicated
     from lease_endpoint.serve import serve as run
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would say a line for each request to etcd or to another replica
     try:
-        run(data_dir, Address.parse(listen, tls_cert, tls_key), clock_file, applications, Guards(audit_log, limit_token, limit_failures))
+        replicated = None
+        if ledger is Ledger.etcd:
+            etcd = etcd_of(etcd_endpoints, etcd_prefix, etcd_user, etcd_password_file, etcd_ca, etcd_cert, etcd_key)
+            replicated = Replicated(etcd, advertise_url, advertise_ca, seat_ttl)
+        run(data_dir, Address.parse(listen, tls_cert, tls_key), clock_file, applications, Guards(audit_log, limit_token, limit_failures), replicated)
     except LeaseError as trouble:
         raise fail(trouble.msg) from None
 

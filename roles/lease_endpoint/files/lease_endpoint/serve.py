@@ -13,22 +13,24 @@ import os
 import socket
 import ssl
 import sys
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Iterator, Optional
 
 import uvicorn
 
 from lease_endpoint import applications as applications_file
-from lease_endpoint.api import create_app
-from lease_endpoint.broker import Broker
-from lease_endpoint.clock import Clock, rehearsed
-from lease_endpoint.deadlines import Deadlines
+from lease_endpoint.clock import rehearsed
 from lease_endpoint.errors import Invalid
-from lease_endpoint.events import Changes
+from lease_endpoint.forward import Forwarder
 from lease_endpoint.guards import Guards
 from lease_endpoint.ledger import LEDGERS
-from lease_endpoint.steward import Steward
+from lease_endpoint.ledger.store import Etcd, Store
+from lease_endpoint.replica import Replica
+from lease_endpoint.seat import Seat
+from lease_endpoint.service import Parts, Service
 from lease_endpoint.tokens import Tokens, write_secret
 
 log = logging.getLogger("lease_endpoint")
@@ -82,20 +84,20 @@ class Address:
 class _Server(uvicorn.Server):
     """Says one line when it listens; at a signal it refuses new writes and ends the open event streams first."""
 
-    def __init__(self, config: uvicorn.Config, broker: Broker, changes: Changes, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, front: Service | Replica, url: str) -> None:
         super().__init__(config)
-        self._broker, self._changes, self._url = broker, changes, url
+        self._front, self._url = front, url
 
     async def startup(self, sockets: Optional[list[socket.socket]] = None) -> None:
-        self._changes.attach(asyncio.get_running_loop())
+        self._front.attach(asyncio.get_running_loop())
         await super().startup(sockets)
         if not self.should_exit:
+            self._front.start()
             print(self._url, flush=True)
             _tell_systemd("READY=1")
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        self._broker.stopping = True
-        self._changes.stop()
+        self._front.refuse()
         # Not uvicorn's own, which dies of the signal at the end: a stop that was asked for is a success.
         self.should_exit = True
 
@@ -119,43 +121,66 @@ def open_tokens(path: Path) -> Tokens:
     return Tokens(data_dir(path) / TOKENS_FILE)
 
 
-def serve(directory: Path, address: Address, clock_file: Optional[Path] = None, applications: Optional[Path] = None, guards: Guards = Guards()) -> None:
-    """Returns after SIGTERM or SIGINT. One process per data directory: two clocks on one ledger would not agree."""
-    os.umask(0o077)
-    elsewhere = applications_file.load(applications) if applications else {}
-    limits = guards.limits()
+@dataclass(frozen=True)
+class Replicated:
+    """This endpoint is one of several over a ledger in etcd. The others reach it at `url`; `ca_file` vouches for theirs."""
+
+    etcd: Etcd
+    url: str
+    ca_file: Optional[Path] = None
+    seat_ttl: int = 10
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("https://", "http://")):
+            raise Invalid(f"--advertise-url {self.url}: give the URL at which the other replicas reach this one, for example https://leases-1:8470")
+        if not 2 <= self.seat_ttl <= 60:
+            raise Invalid(f"--seat-ttl {self.seat_ttl}: give 2 to 60 seconds")
+
+
+@contextmanager
+def only_one(directory: Path) -> Iterator[None]:
+    """One process per data directory: two clocks on one ledger would not agree."""
     with open(data_dir(directory) / "lock", "a", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as trouble:
             raise Invalid(f"another endpoint is already serving {directory}") from trouble
-        ledger = LEDGERS["sqlite"](directory / LEDGER_FILE)
-        with ledger.read() as book:
-            start = book.time()
-        clock = Clock(start, *rehearsed(clock_file)) if clock_file else Clock(start)
-        changes = Changes()
-        broker = Broker(ledger, clock, changes.happened, elsewhere)
-        audit = guards.audit(directory)
-        tokens = Tokens(directory / TOKENS_FILE, clock.wall)
+        yield
+
+
+def serve(directory: Path, address: Address, clock_file: Optional[Path] = None, applications: Optional[Path] = None, guards: Guards = Guards(),
+          replicated: Optional[Replicated] = None) -> None:
+    """Returns after SIGTERM or SIGINT."""
+    os.umask(0o077)
+    if applications:
+        applications_file.load(applications)  # what is wrong in it is said before anything is opened
+    limits = guards.limits()
+    with only_one(directory):
+        tokens = Tokens(directory / TOKENS_FILE, (rehearsed(clock_file)[1] if clock_file else time.time))
+        ledger = None if replicated else LEDGERS["sqlite"](directory / LEDGER_FILE)
+        parts = Parts(tokens, limits, guards.audit(directory), applications, clock_file)
+        front = _replica(directory, replicated, parts) if replicated else Service(ledger, parts)
         if not tokens.listed():
             write_secret(directory / ADMIN_FILE, tokens.create("admin", ["admin"]) + "\n")
             print(f"created the first token, with all rights: {directory / ADMIN_FILE}", file=sys.stderr, flush=True)
         listening = address.open()
         config = uvicorn.Config(
-            create_app(broker, tokens, changes, limits, audit), log_level="warning", access_log=False, lifespan="off", server_header=False,
+            front.app, log_level="warning", access_log=False, lifespan="off", server_header=False,
             proxy_headers=False,  # the audit log names who really connected, not what a header says
             ssl_certfile=address.cert, ssl_keyfile=address.key, timeout_graceful_shutdown=3, timeout_keep_alive=30)
         if address.cert:
             config.load()
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2  # type: ignore[union-attr]
-        deadlines, steward = Deadlines(broker), Steward(broker)
-        deadlines.start()
-        steward.start()
         try:
-            _Server(config, broker, changes, address.url(listening.getsockname()[1])).run([listening])
+            _Server(config, front, address.url(listening.getsockname()[1])).run([listening])
         finally:
-            steward.stop()
-            deadlines.stop()
-            broker.wards.close()
-            broker.save_time()
-            ledger.close()
+            front.stop()
+
+
+def _replica(directory: Path, replicated: Replicated, parts: Parts) -> Replica:
+    if not parts.tokens.listed():
+        raise Invalid(f"there are no tokens in {directory / TOKENS_FILE}: the replicas share theirs; make one with `token create`, "
+                      "then give every replica that file")
+    store = Store(replicated.etcd)
+    return Replica(store, Seat(store, replicated.url, replicated.seat_ttl), lambda ledger, loop: Service(ledger, parts, loop),
+                   Forwarder(replicated.url, replicated.ca_file))
