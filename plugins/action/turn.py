@@ -67,6 +67,8 @@ class ActionModule(ActionBase):
     def _take(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         until, said, silent = time.monotonic() + self._values["timeout"], "", 0.0
         while True:
+            # What was pinned for a dead run after another one has finished its work would stay pinned.
+            self._heart.check()
             edition = self._book.edition()
             try:
                 decision, changed, words = _leadership.take(self._book, self._host, self._client, self._check)

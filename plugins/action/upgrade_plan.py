@@ -59,7 +59,8 @@ class ActionModule(ActionBase):
     def _plan(self, values: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
         target, purpose = _inspection.target(values["target"]), values["purpose"]
         run = values["run"] or "to-%s" % target
-        session = "%s:%d:%s" % (socket.gethostname(), os.getppid(), secrets.token_hex(3))
+        controller = os.getppid()
+        session = "%s:%d:%s" % (socket.gethostname(), controller, secrets.token_hex(3))
         applications = read(values["applications"])
         hosts = list(variables.get("groups", {}).get("all", []))
         chosen = _inspection.scope(values["scope"], applications, hosts)
@@ -82,7 +83,7 @@ class ActionModule(ActionBase):
         if made.blocked and not made.hosts:
             raise Refusal("blocked", "no machine can go. %s" % " ".join("%s." % why.rstrip(".") for why in made.blocked.values()))
 
-        content = _run_book.opening(made, target, run, session, pinner, values["pin"], values["pin_duration"], values["takeover"])
+        content = _run_book.opening(made, target, run, session, pinner, values["pin"], values["pin_duration"], values["takeover"], controller)
         for name, lease in leases.items():
             if lease.pin_of(pinner) is not None and name in content["applications"]:
                 content["applications"][name]["pinned_before"] = True

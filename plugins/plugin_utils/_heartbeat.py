@@ -37,7 +37,11 @@ class Heartbeat:
         clock: t.Callable[[], float] = time.monotonic,
     ) -> None:
         self._book, self._client, self._say, self._clock = book, client, say, clock
-        self._parent = os.getppid()
+
+    def check(self) -> None:
+        """Raises Orphaned. The playbook may have died before this process came to look, so its number is that of the book."""
+        if os.getppid() != self._book.read()["controller"]:
+            raise Orphaned("the playbook that this process worked for has died")
 
     def beat(self) -> None:
         """
@@ -45,8 +49,7 @@ class Heartbeat:
 
         An application whose pin was refused, had lapsed, or has not been confirmed for as long as a pin lives, is stopped there.
         """
-        if os.getppid() != self._parent:
-            raise Orphaned("the playbook that this process worked for has died")
+        self.check()
         seen = self._book.read()
         if not self._due(seen):
             return

@@ -19,10 +19,15 @@ from ._turns import OVER, Turns
 IDLE, PINNED, UNPINNED, STOPPED = "idle", "pinned", "unpinned", "halted"
 
 
-def opening(plan: Plan, target: str, run: str, session: str, pinner: str, pin: bool, pin_duration: float, takeover: bool) -> dict[str, t.Any]:
-    """The content of a new book. TARGET: the series that the run is about, also when it comes back from it."""
+def opening(
+    plan: Plan, target: str, run: str, session: str, pinner: str, pin: bool, pin_duration: float, takeover: bool, controller: int,
+) -> dict[str, t.Any]:
+    """
+    The content of a new book. TARGET: the series that the run is about, also when it comes back from it. CONTROLLER: the process of the
+    playbook; whoever has another parent works for nobody.
+    """
     return {
-        "run": run, "session": session, "pinner": pinner, "pin": pin, "pin_duration": pin_duration, "takeover": takeover,
+        "run": run, "session": session, "controller": controller, "pinner": pinner, "pin": pin, "pin_duration": pin_duration, "takeover": takeover,
         "purpose": plan.purpose, "target": target, "plan": plan.as_dict(), "machines": Turns(plan).machines,
         "renewed_at": None, "heard_at": None,
         "applications": {

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socketserver
 import tempfile
@@ -18,6 +19,7 @@ from ansible.errors import AnsibleActionFail
 
 from ansible_collections.leasehold.series_upgrade.plugins.action import turn, upgrade_plan, watcher_call
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _action_options
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._heartbeat import Orphaned
 from ansible_collections.leasehold.series_upgrade.tests.unit.plugins.plugin_utils.fake_endpoint import FakeEndpoint
 
 APPLICATIONS = {"db": {"units": {"db/0": "m1", "db/1": "m2"}}}
@@ -137,6 +139,15 @@ def test_a_turn_given_back_without_proof_fails_and_halts_the_next(play, args, wh
     assert halted["failed"] and halted["kind"] == "halted" and "m2 did not get through" in halted["msg"]
     assert not play.run(turn, "m1", state="give").get("failed"), "its failure was told already"
     assert play.endpoint.all["db"].pins
+
+
+def test_machine_that_waits_for_its_turn_goes_no_more_when_its_playbook_has_died(play, monkeypatch):
+    """Otherwise it would pin for a run that another controller has finished since."""
+    play.plan()
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    with pytest.raises(Orphaned):
+        play.run(turn, "m2", state="take")
+    assert not play.endpoint.all["db"].pins
 
 
 def test_an_orderly_end_lets_the_next_execution_in_at_once(play):

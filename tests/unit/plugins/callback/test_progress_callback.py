@@ -21,7 +21,7 @@ from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._turn_fil
 @pytest.fixture
 def book(tmp_path):
     made = plan({"db": {"units": {"db/0": "m1", "db/1": "m2"}}}, {"db": "db/0"}, {"m1": MachineState(), "m2": MachineState()}, target="trixie")
-    return TurnFile.create(str(tmp_path / "book"), opening(made, "trixie", "to-trixie", "here:1:a", "ops/to-trixie", True, 3600, False))
+    return TurnFile.create(str(tmp_path / "book"), opening(made, "trixie", "to-trixie", "here:1:a", "ops/to-trixie", True, 3600, False, 1))
 
 
 class Screen:

@@ -34,7 +34,7 @@ class Room:
         hosts = sorted({host for rules in applications.values() for host in rules["units"].values()})
         machines = {host: MachineState(done=host in done, series="trixie" if host in done else "bookworm") for host in hosts}
         made = plan(applications, {name: lease.holder for name, lease in self.endpoint.all.items()}, machines, target="trixie")
-        self.book = TurnFile.create(str(directory), opening(made, "trixie", RUN, session, "ops/" + RUN, pin, 3600, takeover))
+        self.book = TurnFile.create(str(directory), opening(made, "trixie", RUN, session, "ops/" + RUN, pin, 3600, takeover, os.getppid()))
         self.said = []
 
     def client(self):
@@ -351,10 +351,12 @@ def test_nothing_is_renewed_before_anything_is_pinned(room):
     assert room.endpoint.calls == []
 
 
-def test_the_workers_of_a_dead_playbook_fall_silent(room, monkeypatch):
+@pytest.mark.parametrize("begun", [True, False])
+def test_the_workers_of_a_dead_playbook_fall_silent_also_those_that_had_only_just_begun(room, monkeypatch, begun):
     room.take("m2")
-    one = heart(room)
+    one = heart(room) if begun else None
     monkeypatch.setattr(os, "getppid", lambda: 1)
+    one = one or heart(room)
     room.endpoint.now += 20
     with pytest.raises(Orphaned):
         one.beat()

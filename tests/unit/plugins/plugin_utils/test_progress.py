@@ -17,7 +17,7 @@ def book(pin=True, applications=None, **machines):
     hosts = {host for rules in applications.values() for host in rules["units"].values()}
     known = {**{host: MachineState() for host in hosts}, **machines}
     made = plan(applications, {name: sorted(rules["units"])[0] for name, rules in applications.items()}, known, target="trixie")
-    return RunBook(opening(made, "trixie", "to-trixie", "here:1:a", "ops/to-trixie", pin, 3600, False))
+    return RunBook(opening(made, "trixie", "to-trixie", "here:1:a", "ops/to-trixie", pin, 3600, False, 1))
 
 
 def lines(run, **notes):
