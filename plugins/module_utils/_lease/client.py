@@ -11,6 +11,7 @@ from which nothing may be concluded.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import urllib.error
@@ -56,6 +57,8 @@ class UrlSend:
         return urllib.request.build_opener(*handlers)
 
     def __call__(self, method, url, headers, body):  # type: (str, str, Dict[str, str], Optional[bytes]) -> Tuple[int, bytes]
+        if not encrypted_or_local(url):
+            raise Invalid("%s is no loopback address: the token would cross the network in the clear. Set endpoint_url to its https address" % _address(url))
         request = urllib.request.Request(url, data=body, headers=headers, method=method)
         try:
             with self._opener(url).open(request, timeout=self.timeout) as answer:
@@ -139,9 +142,10 @@ class Client:
         return self._batch("/v1/clear-halt", [{"application": name} for name in names], {"reason": reason})
 
     def whoami(self):  # type: () -> Dict[str, Any]
-        """The caller as the endpoint knows it: identity, scopes, applications (None: all)."""
+        """The caller as the endpoint knows it: identity, scopes, applications (None: all), units (of a machine's token; None: it is none)."""
         answer = self._ask("GET", "/v1/whoami")
-        return {"identity": self._field(answer, "identity"), "scopes": list(self._field(answer, "scopes")), "applications": answer.get("applications")}
+        return {"identity": self._field(answer, "identity"), "scopes": list(self._field(answer, "scopes")), "applications": answer.get("applications"),
+                "units": answer.get("units")}
 
     def _read_leases(self, query):  # type: (str) -> Leases
         answer = self._ask("GET", "/v1/leases" + query)
@@ -179,6 +183,12 @@ class Client:
         if name not in answer:
             raise Unreachable("the answer of %s lacks %r; is it a lease endpoint of this version?" % (self.url, name))
         return answer[name]
+
+
+def encrypted_or_local(url):  # type: (str) -> bool
+    """Whether nobody on a network can read along. Whatever cannot be told is not."""
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme == "https" or (parts.hostname or "") in LOOPBACK or re.match(r"127\.[0-9.]+$", parts.hostname or "") is not None
 
 
 def _address(url):  # type: (str) -> str

@@ -54,6 +54,10 @@ class Forbidden(LeaseError):
     kind = "forbidden"       # a right is missing: do not retry
 
 
+class TooMany(LeaseError):
+    kind = "too_many"        # this caller asks more often than it may: wait, then retry
+
+
 class Unsupported(LeaseError):
     kind = "unsupported"     # this provider cannot do that
 
@@ -79,7 +83,7 @@ class Unreachable(LeaseError):
 
 
 KINDS = dict((error.kind, error) for error in (
-    Denied, NotHeld, NoLeader, Pinned, Stale, Halted, Forbidden, Unsupported, Invalid, NotDurable, Timeout, Stopping, Unreachable,
+    Denied, NotHeld, NoLeader, Pinned, Stale, Halted, Forbidden, TooMany, Unsupported, Invalid, NotDurable, Timeout, Stopping, Unreachable,
 ))
 
 

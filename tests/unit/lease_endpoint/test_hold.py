@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from lease_endpoint.tokens import Tokens, write_secret
 from tests.contract.endpoint import HOLD, Endpoint, environment, until
 
 DURATION = 2.0
@@ -35,11 +36,12 @@ class Units:
         self.running = []
         self.duration = DURATION
 
-    def start(self, unit, *command, keep=False):
+    def start(self, unit, *command, keep=False, token_file=None):
         command = command or ("flock", "-n", "-F", str(self.directory / "leading"), "sh", "-c", f"echo {unit} $LEASE_TERM >> led; exec sleep 60")
         argv = [sys.executable, str(HOLD), self.application, "--holder", unit, "--url", self.endpoint.url, "--duration", str(self.duration)]
         argv += ["--state-file", str(self.directory / ("state-" + unit.replace("/", "-")))] if keep else []
-        env = dict(environment(), LEASE_ENDPOINT_TOKEN=self.endpoint.tokens["admin"])
+        argv += ["--token-file", str(token_file)] if token_file else []
+        env = dict(environment(), **({} if token_file else {"LEASE_ENDPOINT_TOKEN": self.endpoint.tokens["admin"]}))
         with open(self.directory / "said", "a", encoding="utf-8") as said:
             process = subprocess.Popen([*argv, "--", *command], env=env, stderr=said, stdout=said, cwd=self.directory)
         self.running.append(process)
@@ -176,3 +178,26 @@ def test_wrong_token_and_wrong_use_end_with_one_sentence(units, endpoint):
     wrong = subprocess.run([*argv, "--", "true"], env=env, capture_output=True, text=True, timeout=20, check=False)
     assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 1 and "not known here" in wrong.stderr
     assert "-- COMMAND" in subprocess.run(argv, env=env, capture_output=True, text=True, timeout=20, check=False).stderr
+
+
+def test_hold_leads_on_while_its_token_is_rotated(units, endpoint):
+    tokens = Tokens(endpoint.directory / "data/tokens.json", endpoint.wall)
+    token_file = units.directory / "token"
+    write_secret(token_file, tokens.create("machine", ["hold"], units=[units.application + "=u/0"]) + "\n")
+    process = units.start("u/0", token_file=token_file)
+    units.leads("u/0 1")
+    write_secret(token_file, tokens.rotate("machine", overlap=60) + "\n")
+    endpoint.step_wall_clock(61)
+    try:
+        worthless = time.monotonic()
+        until(lambda: time.monotonic() > worthless + DURATION and endpoint.lease(units.application)["expires_in"] > DURATION / 2)
+        assert process.poll() is None and units.led() == ["u/0 1"]
+    finally:
+        endpoint.step_wall_clock(-61)
+
+
+@pytest.mark.parametrize("url", ["http://192.0.2.1:8470", "http://leases.example:8470", "http://[2001:db8::1]:8470", "http://127.example"])
+def test_hold_sends_no_token_in_the_clear(url):
+    argv = [sys.executable, str(HOLD), "db", "--holder", "db/0", "--url", url, "--", "true"]
+    refused = subprocess.run(argv, env=dict(environment(), LEASE_ENDPOINT_TOKEN="x"), text=True, capture_output=True, timeout=30, check=False)
+    assert refused.returncode == 2 and "in the clear" in refused.stderr and len(refused.stderr.splitlines()) == 1

@@ -21,6 +21,7 @@ import errno
 import json
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -29,6 +30,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 PROTOCOL = "1"
@@ -66,11 +68,15 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class Endpoint:
-    """The few calls that a holder and the status command need."""
+    """The few calls that a holder and the status command need. With a `token_file` the token is read anew for each call: it may be rotated."""
 
-    def __init__(self, url, token, ca_file=None, timeout=LONGEST_ANSWER):
+    def __init__(self, url, token, ca_file=None, timeout=LONGEST_ANSWER, token_file=None):
+        parts = urllib.parse.urlsplit(url)
+        host = parts.hostname or ""
+        if parts.scheme != "https" and host not in ("localhost", "::1") and not re.match(r"127\.[0-9.]+$", host):
+            raise Unreachable("%s is no loopback address: the token would cross the network in the clear; give the endpoint's https address" % url)
         self._url = url.rstrip("/")
-        self._token = token
+        self._token, self._token_file = token, token_file
         self._timeout = timeout
         context = ssl.create_default_context(cafile=ca_file) if url.startswith("https:") else None
         handlers = [_NoRedirect(), urllib.request.ProxyHandler({})]
@@ -78,8 +84,16 @@ class Endpoint:
             handlers.append(urllib.request.HTTPSHandler(context=context))
         self._open = urllib.request.build_opener(*handlers).open
 
+    def _present_token(self):
+        if self._token_file:
+            try:
+                self._token = read_token(self._token_file) or self._token
+            except Unreachable:
+                pass  # the one that was good is good until the endpoint says otherwise
+        return self._token
+
     def call(self, method, path, body=None):
-        headers = {"Authorization": "Bearer " + self._token, "Lease-Protocol": PROTOCOL, "Content-Type": "application/json"}
+        headers = {"Authorization": "Bearer " + self._present_token(), "Lease-Protocol": PROTOCOL, "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self._url + path, data, headers, method=method)
         try:
@@ -420,7 +434,7 @@ def main(argv):
     socket.setdefaulttimeout(LONGEST_ANSWER)
     try:
         timeout = min(LONGEST_ANSWER, options.duration / 4)
-        endpoint = Endpoint(options.url, read_token(options.token_file), options.ca_file, timeout)
+        endpoint = Endpoint(options.url, read_token(options.token_file), options.ca_file, timeout, options.token_file)
         return Holder(endpoint, options.name, options.holder, options.duration, options.command, options.state_file).run()
     except (Refused, Unreachable, OSError) as trouble:
         say("%s: %s" % (options.name, trouble))

@@ -227,3 +227,9 @@ def test_certificate_is_checked_and_the_ca_file_makes_it_good(serve, certificate
 def test_ca_file_that_cannot_be_read_is_named(serve):
     with pytest.raises(values.Invalid, match="the CA file /nonexistent.pem cannot be read"):
         Client("https://127.0.0.1:1", ca_file="/nonexistent.pem").pins()
+
+
+@pytest.mark.parametrize("url", ["http://192.0.2.1:8470", "http://leases.example:8470", "http://[2001:db8::1]", "http://127.example"])
+def test_no_token_is_sent_in_the_clear(url):
+    with pytest.raises(values.Invalid, match="in the clear.*https"):
+        Client(url, "lease_x_s3cret", timeout=0.1).whoami()
