@@ -69,7 +69,7 @@ class NativeFleet(Controller):
             # Short, for tests; above (allowed_misses + 1) x interval.
             "series_upgrade_grace": 6, "series_upgrade_interval": 2, "series_upgrade_allowed_misses": 2,
             # The two-series archive is nobody's official one: what becomes of it has to be said.
-            **({"series_upgrade_debian": {"sources": {"*/two-series*": "follow"}}} if self.fleet.image == "two-series" else {}),
+            **({"series_upgrade_debian": {"sources": {"*/two-series*": "follow"}}} if self.fleet.image.endswith("two-series") else {}),
         }
 
     def hand_back(self) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import pathlib
+
+import yaml
 
 from tests.testbed import Fleet
 
@@ -11,30 +14,19 @@ from .controller import Controller
 from .endpoint import Endpoint
 from .patroni import PatroniFleet
 
-# What an operator writes for such a cluster; docs/runbook.md has the same.
-DB = {
-    "order": "leader_last",
-    "drain": "runuser -u postgres -- /usr/lib/postgresql/15/bin/psql -qc CHECKPOINT",
-    "checks": [
-        {"name": "{unit}: PostgreSQL runs under Patroni", "kind": "http", "url": "https://{machine}:8008/health"},
-        {"name": "{unit}: etcd has a leader", "kind": "http", "url": "http://{machine}:2379/health"},
-    ],
-    "no_return": {
-        "rule": "last_machine",
-        "command": "v=$(curl -sf http://{machine}:2379/version) || exit 127; echo \"$v\" | grep -q '\"etcdcluster\":\"3.5'",
-        "reason": "the etcd cluster runs as 3.5, which no member of 3.4 joins",
-    },
-}
-PATIENCE = 20       # s that PostgreSQL may need to come back after a boot; also the time that the new series is watched
+# What an operator writes for such a cluster: users copy that file, so the tests use it as it is.
+INVENTORY = pathlib.Path(__file__).parents[1] / "molecule/patroni/applications.yml"
 
 
 class ClusteredFleet(Controller):
     """``leader`` is hold or handover. A fourth machine carries the application ``cache``, which has nothing to do with the cluster."""
 
-    def __init__(self, fleet: Fleet, leader: str = "hold") -> None:
+    def __init__(self, fleet: Fleet, leader: str = "hold", **variables: object) -> None:
+        """``variables`` go into the inventory, beside those the collection needs."""
         self.cluster = PatroniFleet(fleet, fleet.machines[:3])
         super().__init__(fleet, Endpoint(fleet, fleet.state / "leadership.json"), "applications.json")
         self.leader = leader
+        self.variables = variables
         self.others = NativeFleet(fleet, self.endpoint, {"cache": {"units": {"cache/0": "m4"}}})
 
     def install(self) -> "ClusteredFleet":
@@ -42,9 +34,10 @@ class ClusteredFleet(Controller):
         self.cluster.install()
         (self.fleet.state / "leadership.json").write_text(json.dumps({"db": self.cluster.provider}), encoding="utf-8")
         self.endpoint.start()
+        inventory = yaml.safe_load(INVENTORY.read_text(encoding="utf-8"))
+        inventory["series_upgrade_applications"]["db"]["leader"] = self.leader
         rules = self.others.install().rules()
-        units = {member: machine.name for member, machine in self.cluster.members.items()}
-        rules["series_upgrade_applications"]["db"] = {**DB, "leader": self.leader, "units": units}
-        self.describe({**rules, "series_upgrade_grace": PATIENCE})
+        inventory["series_upgrade_applications"].update(rules.pop("series_upgrade_applications"))
+        self.describe({**rules, **inventory, **self.variables})
         self.until(lambda: self.endpoint.leases().get("db", {}).get("holder") == "pg1", "the endpoint to read who leads db")
         return self

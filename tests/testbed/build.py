@@ -59,7 +59,7 @@ def build(image: str, work: pathlib.Path, base: str) -> None:
     if base:
         subprocess.run(["cp", "--sparse=always", "--reflink=auto", base, str(new)], check=True)
         subprocess.run(["mount", "-o", "loop", str(new), str(top)], check=True)
-        {"two-series": _two_series, "patroni": clustered.install}[image](top)       # mounted by default subvolume: this is the root
+        {"patroni": clustered.install}.get(image, _two_series)(top)     # mounted by default subvolume: this is the root
     else:
         subprocess.run(["truncate", "-s", DISK_SIZE, str(new)], check=True)
         subprocess.run(["mkfs.btrfs", "-q", "-m", "single", str(new)], check=True, stdout=subprocess.DEVNULL)

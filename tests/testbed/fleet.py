@@ -16,7 +16,7 @@ from . import golden, places, sources
 from .cgroups import cgroup_of, sweep_cgroup
 from .needs import missing
 
-IMAGES = ("bookworm", "two-series", "patroni")
+IMAGES = tuple(golden.BASES)
 CHECKOUT = pathlib.Path(__file__).parents[2]
 
 

@@ -20,15 +20,16 @@ from .twoseries import archive as two_series_archive
 
 BUILD = pathlib.Path(__file__).with_name("build.py")
 CLUSTERED = pathlib.Path(__file__).with_name("clustered.py")
+BASES = {"bookworm": "", "two-series": "bookworm", "patroni": "bookworm", "patroni-two-series": "patroni"}
 
 
 def disk(image: str) -> pathlib.Path:
-    """Return the golden disk of ``image`` (bookworm, two-series, patroni), building it when it is not there yet."""
+    """Return the golden disk of ``image`` (one of BASES), building it and what it is made from when it is not there yet."""
     found = sources.archives()
     recipe = [BUILD.read_bytes(), repr(found).encode()]
-    if image == "two-series":
+    if "two-series" in image:
         recipe.append(two_series_archive().name.encode())
-    if image == "patroni":
+    if "patroni" in image:
         recipe.append(CLUSTERED.read_bytes())
     key = hashlib.sha256(b"\0".join(recipe)).hexdigest()[:16]
     place = IMAGES / f"{image}-{key}.btrfs"
@@ -36,11 +37,11 @@ def disk(image: str) -> pathlib.Path:
     with open(IMAGES / f".lock-{image}", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            for left in [*IMAGES.glob(f".building-{image}-*"), *IMAGES.glob(f"{image}-*.btrfs")]:
+            for left in [*IMAGES.glob(f".building-{image}.*"), *IMAGES.glob(f"{image}-{'[0-9a-f]' * 16}.btrfs")]:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
-            base = None if image == "bookworm" else disk("bookworm")
+            base = disk(BASES[image]) if BASES[image] else None
             print(f"testbed: building the {image} disk; this happens once", file=sys.stderr, flush=True)
-            with tempfile.TemporaryDirectory(dir=IMAGES, prefix=f".building-{image}-") as work:
+            with tempfile.TemporaryDirectory(dir=IMAGES, prefix=f".building-{image}.") as work:
                 subprocess.run(
                     [sys.executable, "-m", "tests.testbed.build", image, work, str(base or "")],
                     check=True, preexec_fn=kernel.die_with_parent, stdin=subprocess.DEVNULL, stdout=sys.stderr,
