@@ -67,12 +67,12 @@ class Steward(threading.Thread):
         if freeze is not None and freeze.provider != ward.name:
             freeze, pinned = None, False  # said at the start and shown; it waits for its own provider
         owed = pinned if freeze is None else not (freeze.wanted and freeze.confirmed)
-        if owed:
-            if ward.next_try <= now and not ward.busy:
+        if owed and ward.next_try <= now:
+            if not ward.busy:
                 self._at_work[ward.application] = ward.start(self._freeze if freeze is None or freeze.wanted else self._thaw)
         elif now - self._observed.get(ward.application, -OBSERVE) >= (OBSERVE if freeze is None else TEND):
             self._observed[ward.application] = now
-            self._at_work[ward.application] = ward.start(self._tend if freeze is not None else self._observe)
+            self._at_work[ward.application] = ward.start(self._observe if freeze is None or owed else self._tend)
 
     def _freeze(self, ward: Ward) -> None:
         """A freeze that was wanted when the endpoint ended, or that failed while an older pin wanted it."""

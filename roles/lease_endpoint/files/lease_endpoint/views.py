@@ -50,7 +50,7 @@ class View:
         """
         ward = self._wards.get(lease.application)
         if ward is not None:
-            return self._elsewhere(lease, ward, reading if reading is not None else ward.last)
+            return self._elsewhere(lease, ward, reading if reading is not None else ward.recent())
         known = self._known(lease)
         pins = self._book.pins(lease.application)
         held = NATIVE.held(lease, pins, self._now)

@@ -29,6 +29,7 @@ T = TypeVar("T")
 PATIENCE = 50.0  # seconds until a caller is told that the outcome is not known; a provider's own deadlines are far below
 THREADS = 16  # per application, at one time
 WAITING = 24  # callers that wait for slow systems at one time: the endpoint has 40 threads for all requests
+TOO_OLD = 30.0  # seconds after which a reading says nothing about now
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # between two tries of a freeze or thaw
 
 
@@ -108,6 +109,13 @@ class Ward:
         except LeaseError:
             pass
         return self.last
+
+    def recent(self) -> Reading:
+        """What was read last, unless that is too long ago to say anything about now."""
+        ago = time.monotonic() - self.last.at
+        if self.last.leadership is None or ago < TOO_OLD:
+            return self.last
+        return Reading(self.last.at, None, Unreachable(f"{self.application} has not been read for {ago:.0f} s; try again in a moment"))
 
     def seen(self, leadership: Leadership) -> Leadership:
         """As `read`, when another call has answered it."""
