@@ -137,32 +137,24 @@ class Patroni(Foreign):
 
     def displaced(self) -> dict[str, Any]:
         """Whether somebody had paused it already, and whose PostgreSQL ran at that time."""
-        said = self._rest.everybody()
-        read, why = self._understood(said)
-        if read is None:
-            raise Unreachable(f"{self.application}: {why}")
-        return {"pause": read.frozen, "running": sorted(unit for unit, one in said.items() if one.running)}
+        read = self.read()
+        return {"pause": read.frozen, "running": sorted(unit for unit, one in self._last.items() if one.running)}
 
     def freeze(self, displaced: Mapping[str, Any]) -> Leadership:
-        config = self._configure({"pause": True})
-        ttl = float(config.get("ttl", TTL))
+        ttl = float(self._configure({"pause": True}).get("ttl", TTL))
         begun = time.monotonic()
-
-        def seen() -> Optional[Leadership]:
-            read = self.read()
+        while True:
+            read, passed = self.read(), time.monotonic() - begun
             asked = [one for one in self._last.values() if one.own is not None]
-            silent = len(asked) < len(self._last)
-            if read.holder is not None and self._last[read.holder].own is None:
-                return None
-            if not read.frozen or not all(one.paused for one in asked) or (silent and time.monotonic() - begun < ttl):
-                return None
-            return read
-
-        def missing() -> str:
-            lacking = [one.unit for one in self._last.values() if not one.paused]
-            return f"{self.application} was told to pause, but not all of it has confirmed that: {', '.join(lacking) or 'the store'}"
-
-        return self._until(seen, missing, max(self._patience, ttl + 5))
+            alone = read.holder is not None and self._last[read.holder].own is None
+            others = len(asked) < len(self._last) and passed < ttl
+            if read.frozen and not alone and not others and all(one.paused for one in asked):
+                return read
+            if passed > (self._patience if alone or not others else ttl + self._patience):
+                lacking = [one.unit for one in self._last.values() if not one.paused]
+                raise Unreachable(f"{self.application} was told to pause, and not all of it has confirmed that: {', '.join(lacking) or 'the store'}; "
+                                  "bring them up, or take them out of members")
+            time.sleep(POLL)
 
     def thaw(self, displaced: Mapping[str, Any]) -> None:
         self._ran.clear()
@@ -206,7 +198,7 @@ class Patroni(Foreign):
     # While it is frozen
 
     def tend(self, displaced: Mapping[str, Any]) -> list[str]:
-        """Works on what `read` has just seen."""
+        self._last = self._rest.everybody()
         self._ran |= {unit for unit, one in self._last.items() if one.running}
         if displaced.get("pause"):
             return []
