@@ -83,16 +83,20 @@ class Client:
             self._headers["Authorization"] = "Bearer " + token.strip()
         self._send = send or UrlSend(ca_file, timeout)
 
-    def leases(self, names=None):  # type: (Optional[Iterable[str]]) -> Leases
-        """Leases by application, all of them when no names are given. Reading changes nothing."""
-        if names is None:
-            return self._read_leases("")
-        wanted = sorted(set(names))
+    def leases(self, names=None, partial=False):  # type: (Optional[Iterable[str]], bool) -> Leases
+        """Leases by application, all of them when no names are given. Reading changes nothing.
+
+        Where leadership lives elsewhere and cannot be read now, that is Unreachable, unless ``partial`` wants the rest with it told apart.
+        """
         found = Leases()
-        for start in range(0, len(wanted), NAMES_PER_READ):
-            part = self._read_leases("?" + urllib.parse.urlencode([("application", name) for name in wanted[start:start + NAMES_PER_READ]]))
-            found.update(part)
-            found.unknown.extend(part.unknown)
+        if names is None:
+            self._read_leases("", found)
+        else:
+            wanted = sorted(set(names))
+            for start in range(0, len(wanted), NAMES_PER_READ):
+                self._read_leases("?" + urllib.parse.urlencode([("application", name) for name in wanted[start:start + NAMES_PER_READ]]), found)
+        if found.unreadable and not partial:
+            raise Unreachable("; ".join(found.unreadable[name] for name in sorted(found.unreadable)), applications=sorted(found.unreadable))
         return found
 
     def pin(self, names, run, reason, duration=3600.0, session=None, exclusive=False, allow_no_leader=False, terms=None,
@@ -147,10 +151,13 @@ class Client:
         return {"identity": self._field(answer, "identity"), "scopes": list(self._field(answer, "scopes")), "applications": answer.get("applications"),
                 "units": answer.get("units")}
 
-    def _read_leases(self, query):  # type: (str) -> Leases
+    def _read_leases(self, query, found):  # type: (str, Leases) -> None
         answer = self._ask("GET", "/v1/leases" + query)
-        leases = [Lease.from_answer(item) for item in self._field(answer, "leases")]
-        return Leases(((lease.application, lease) for lease in leases), answer.get("unknown") or ())
+        for lease in map(Lease.from_answer, self._field(answer, "leases")):
+            found[lease.application] = lease
+        found.unknown.extend(answer.get("unknown") or ())
+        for item in answer.get("unreadable") or ():
+            found.unreadable[item["application"]] = "%s cannot be read: %s" % (item["application"], item.get("msg") or "the endpoint does not say why")
 
     def _batch(self, path, items, body):  # type: (str, List[Dict[str, Any]], Dict[str, Any]) -> Dict[str, Outcome]
         outcomes = {}  # type: Dict[str, Outcome]

@@ -230,11 +230,15 @@ class Outcome:
 
 
 class Leases(dict):
-    """Application name to Lease; ``unknown`` holds the names asked for that the endpoint has never heard of."""
+    """Application name to Lease; ``unknown`` holds the names asked for that the endpoint has never heard of.
 
-    def __init__(self, leases=(), unknown=()):  # type: (Any, Any) -> None
+    ``unreadable``: by application, why leadership that lives elsewhere could not be read. That says nothing of its leader.
+    """
+
+    def __init__(self, leases=(), unknown=(), unreadable=()):  # type: (Any, Any, Any) -> None
         super().__init__(leases)
         self.unknown = list(unknown)  # type: List[str]
+        self.unreadable = dict(unreadable)  # type: Dict[str, str]
 
 
 def _known(cls, answer, *required):  # type: (Any, Any, str) -> Dict[str, Any]

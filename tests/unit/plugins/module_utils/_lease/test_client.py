@@ -50,6 +50,15 @@ def test_leases_are_read_by_name_and_the_unknown_are_told_apart():
     assert headers["Lease-Protocol"] == "1" and headers["Authorization"] == "Bearer s3cret"
 
 
+def test_leadership_that_cannot_be_read_is_an_error_and_never_an_absence():
+    answer = {"leases": [lease("db")], "unknown": [], "unreadable": [{"application": "pg", "kind": "unreachable", "msg": "no member of pg answers"}]}
+    asker, send = client((200, answer), (200, answer))
+    with pytest.raises(values.Unreachable, match="pg cannot be read: no member of pg answers"):
+        asker.leases()
+    found = asker.leases(partial=True)
+    assert list(found) == ["db"] and found.unreadable == {"pg": "pg cannot be read: no member of pg answers"}
+
+
 def test_many_names_are_asked_for_in_several_lines():
     names = ["a%03d" % number for number in range(NAMES_PER_READ + 1)]
     asker, send = client((200, {"leases": [lease(name) for name in names[:NAMES_PER_READ]], "unknown": []}), (200, {"leases": [], "unknown": names[-1:]}))
