@@ -78,7 +78,7 @@ class Certificates:
         self.ca.write_bytes(self._ca.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str, named: bool = True) -> tuple[Path, Path]:
-        """Files of a certificate and its key, good for a server and for a client whose common name is `name`; named=False: with an empty subject."""
+        """Files of a certificate and its key, good for a server called `name` and for a client whose common name it is; named=False: with an empty subject."""
         key = ec.generate_private_key(ec.SECP256R1())
         cert, private = self.directory / f"{name}.pem", self.directory / f"{name}.key"
         cert.write_bytes(self._make(name if named else "", key.public_key(), self._ca).public_bytes(serialization.Encoding.PEM))
@@ -93,7 +93,7 @@ class Certificates:
             not_valid_before=now - datetime.timedelta(days=1), not_valid_after=now + datetime.timedelta(days=1),
         ).add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         if issuer is not None:
-            names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            names = [x509.DNSName(each) for each in ("localhost", name) if each] + [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
             made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return made.sign(self._key, hashes.SHA256())
 

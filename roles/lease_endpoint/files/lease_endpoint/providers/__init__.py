@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from lease_endpoint.providers.etcd import Etcd
 from lease_endpoint.providers.foreign import Foreign
+from lease_endpoint.providers.juju import Juju
 from lease_endpoint.providers.native import Native
 from lease_endpoint.providers.patroni import Patroni
 
 NATIVE = Native()
 FOREIGN: dict[str, type[Foreign]] = {
     "etcd": Etcd,
+    "juju": Juju,
     "patroni": Patroni,
 }
