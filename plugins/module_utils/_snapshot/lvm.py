@@ -15,10 +15,10 @@ import hashlib
 import json
 import os
 import re
-from typing import Any, Callable, ContextManager, Dict, List, Optional
+from typing import Any, ContextManager, Dict, List, Optional
 
 from . import places
-from .boot import Boot
+from .beside import Beside
 from .places import Run
 from .._watcher.steps import Record, Step, StepFailed
 
@@ -33,19 +33,12 @@ WRITABLE = {"ext2": "rw", "ext3": "rw", "ext4": "rw", "xfs": "rw,nouuid"}
 SIZE_MB = 4096
 
 
-class Lvm:
+class Lvm(Beside):
     """spec: {"kind": "lvm", "size_mb": 4096 (of a thick snapshot), "min_free_mb": 2048 (in a thin pool), "root": "/"}."""
 
-    needs_reboot = True
-    can_revert = True
-
     def __init__(self, spec: Dict[str, Any], run: Run, proc: str = "/proc") -> None:
-        self._root = spec.get("root") or "/"
+        super().__init__(spec, run, proc)
         self._size = int(spec.get("size_mb") or SIZE_MB)
-        self._least = int(spec.get("min_free_mb") or places.LEAST_FREE_MB)
-        self._run = run
-        self._proc = proc
-        self._boot = Boot(self._root)
 
     def check(self) -> Optional[str]:
         """Why this machine cannot be snapshotted and taken back, with the next step; None when it can. Changes nothing."""
@@ -90,33 +83,14 @@ class Lvm:
 
     def readable(self, record: Record) -> ContextManager[Optional[str]]:
         """The snapshot, mounted to be read meanwhile."""
-        return self._mounted(record, READ_ONLY)
+        return self._mounted(record)
 
     def revert_steps(self, record: Record, state_dir: str) -> List[Step]:
         """Let the root become the snapshot again at the reboot, with the state directory as it is now."""
-
-        def step(name: str, describe: str, done: Callable[[], bool], do: Callable[[], None]) -> Step:
-            def is_done() -> bool:
-                return self._is_merged(record, state_dir) or done()
-
-            return Step(name, describe, is_done, do, lambda: None if is_done() else "it was done, and is not to be seen")
-
-        return [
-            step("boot", "Make the boot files fit the snapshot", lambda: self._fits(record), lambda: self._make_fit(record)),
-            step("carry", "Take the record and logs of the upgrade along", lambda: self._is_carried(record, state_dir),
-                 lambda: self.carry(record, state_dir)),
-            step("merge", "Have the snapshot merged into the root at the reboot", lambda: False, lambda: self._merge(record, state_dir)),
+        return self._ready(record, state_dir) + [
+            self._step(record, state_dir, "merge", "Have the snapshot merged into the root at the reboot", lambda: False,
+                       lambda: self._merge(record, state_dir)),
         ]
-
-    def carry(self, record: Record, state_dir: str) -> None:
-        """
-        Copy the state directory as it is now into the snapshot. Once the merge is ordered nobody can write there any more, and what the
-        watcher says from then to the reboot is lost; it finds itself just before that step again and sees that it is done.
-        """
-        if self._is_merged(record, state_dir) or not places.is_inside(self._root, state_dir):
-            return
-        with self._mounted(record, WRITABLE) as back:
-            places.carry(state_dir, places.place_of(state_dir, self._root, str(back)), record["name"])
 
     def drop(self, record: Record) -> None:
         """Give the snapshot up, unless it is being merged. Repeating it changes nothing."""
@@ -141,28 +115,14 @@ class Lvm:
                 _name(pool), free, self._least)
         return None
 
-    def _fits(self, record: Record) -> bool:
-        with self._mounted(record, READ_ONLY) as back:
-            return self._boot.is_restored(record["name"], str(back)) and self._boot.problem(back) is None
-
-    def _make_fit(self, record: Record) -> None:
-        with self._mounted(record, WRITABLE) as back:
-            self._boot.restore(record["name"], str(back))
-            problem = self._boot.problem(back)
-        if problem:
-            raise StepFailed(problem)
-
-    def _is_carried(self, record: Record, state_dir: str) -> bool:
-        if not places.is_inside(self._root, state_dir):
-            return True
-        with self._mounted(record, READ_ONLY) as back:
-            return places.carried(places.place_of(state_dir, self._root, str(back))) == record["name"]
-
     def _merge(self, record: Record, state_dir: str) -> None:
         self.carry(record, state_dir)
         self._lvm(["lvconvert", "--yes", "--merge", "{0}/{1}".format(record["vg"], record["name"])])
 
-    def _is_merged(self, record: Record, state_dir: str) -> bool:
+    def _sign(self, record: Record) -> str:
+        return str(record["name"])
+
+    def _is_back(self, record: Record, state_dir: str) -> bool:
         """
         Whether the merge is ordered or done. That the snapshot is gone is no proof of it: the carried sign is, when there can be one, as
         only the merge brings it into the live root. Raises StepFailed for a snapshot that is lost.
@@ -176,8 +136,8 @@ class Lvm:
             raise StepFailed("The snapshot {0}/{1} is gone, so nothing leads back.".format(record["vg"], record["name"]))
         return True
 
-    def _mounted(self, record: Record, options: Dict[str, str]) -> ContextManager[str]:
-        kind = record["file_system"]
+    def _mounted(self, record: Record, writable: bool = False) -> ContextManager[str]:
+        kind, options = record["file_system"], WRITABLE if writable else READ_ONLY
         device = "/dev/{0}/{1}".format(record["vg"], record["name"])
         return places.mounted(self._run, device, "The snapshot " + device, ["-t", kind, "-o", options.get(kind, "ro")])
 

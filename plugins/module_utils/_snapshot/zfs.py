@@ -13,28 +13,17 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Callable, ContextManager, Dict, List, Optional
+from typing import ContextManager, List, Optional
 
 from . import places
-from .boot import Boot
-from .places import Run
+from .beside import Beside
 from .._watcher.steps import Record, Step, StepFailed
 
 MB = 1024 * 1024
 
 
-class Zfs:
+class Zfs(Beside):
     """spec: {"kind": "zfs", "min_free_mb": 2048, "root": "/"}."""
-
-    needs_reboot = True
-    can_revert = True
-
-    def __init__(self, spec: Dict[str, Any], run: Run, proc: str = "/proc") -> None:
-        self._root = spec.get("root") or "/"
-        self._least = int(spec.get("min_free_mb") or places.LEAST_FREE_MB)
-        self._run = run
-        self._proc = proc
-        self._boot = Boot(self._root)
 
     def check(self) -> Optional[str]:
         """Why this machine cannot be snapshotted and taken back, with the next step; None when it can. Changes nothing."""
@@ -88,28 +77,10 @@ class Zfs:
 
     def revert_steps(self, record: Record, state_dir: str) -> List[Step]:
         """Make a clone of the snapshot what the pool boots, with the state directory of the watcher as it is now."""
-
-        def step(name: str, describe: str, done: Callable[[], bool], do: Callable[[], None]) -> Step:
-            def is_done() -> bool:
-                return self._is_back(record) or done()
-
-            return Step(name, describe, is_done, do, lambda: None if is_done() else "it was done, and is not to be seen")
-
-        return [
-            step("writable", "Clone the snapshot", lambda: self._is_cloned(record), lambda: self._clone(record)),
-            step("boot", "Make the boot files fit it", lambda: self._fits(record), lambda: self._make_fit(record)),
-            step("carry", "Take the record and logs of the upgrade along", lambda: self._is_carried(record, state_dir),
-                 lambda: self.carry(record, state_dir)),
-            step("default", "Make the clone what boots next", lambda: self._bootfs(record["dataset"]) == record["clone"],
-                 lambda: self._make_default(record)),
-        ]
-
-    def carry(self, record: Record, state_dir: str) -> None:
-        """Copy the state directory as it is now into the clone. Must come before "default"; once more just before the reboot does no harm."""
-        if self._is_back(record) or not places.is_inside(self._root, state_dir):
-            return
-        with self._mounted(record) as back:
-            places.carry(state_dir, places.place_of(state_dir, self._root, back), record["guid"])
+        clone = self._step(record, state_dir, "writable", "Clone the snapshot", lambda: self._is_cloned(record), lambda: self._clone(record))
+        default = self._step(record, state_dir, "default", "Make the clone what boots next", lambda: self._bootfs(record["dataset"]) == record["clone"],
+                             lambda: self._make_default(record))
+        return [clone, *self._ready(record, state_dir), default]
 
     def drop(self, record: Record) -> None:
         """
@@ -137,33 +108,19 @@ class Zfs:
             raise StepFailed("{0} is another snapshot than the one that was taken.".format(record["snapshot"]))
         self._zfs(["zfs", "clone", "-o", "canmount=noauto", "-o", "mountpoint=" + record["mountpoint"], record["snapshot"], record["clone"]])
 
-    def _fits(self, record: Record) -> bool:
-        with self._mounted(record) as back:
-            return self._boot.is_restored(record["name"], back) and self._boot.problem(back) is None
-
-    def _make_fit(self, record: Record) -> None:
-        with self._mounted(record) as back:
-            self._boot.restore(record["name"], back)
-            problem = self._boot.problem(back)
-        if problem:
-            raise StepFailed(problem)
-
-    def _is_carried(self, record: Record, state_dir: str) -> bool:
-        if not places.is_inside(self._root, state_dir):
-            return True
-        with self._mounted(record) as back:
-            return places.carried(places.place_of(state_dir, self._root, back)) == record["guid"]
-
     def _make_default(self, record: Record) -> None:
         pool = _pool(record["dataset"])
         self._zfs(["zpool", "set", "bootfs=" + record["clone"], pool])
         self._zfs(["zpool", "sync", pool])
 
-    def _is_back(self, record: Record) -> bool:
+    def _sign(self, record: Record) -> str:
+        return str(record["guid"])
+
+    def _is_back(self, record: Record, state_dir: str = "") -> bool:
         mount = places.mount_at(self._proc, self._root)
         return mount is not None and mount.kind == "zfs" and mount.source == record["clone"]
 
-    def _mounted(self, record: Record) -> ContextManager[str]:
+    def _mounted(self, record: Record, writable: bool = False) -> ContextManager[str]:
         # A dataset with a mountpoint of its own is mounted elsewhere only with zfsutil.
         options = "rw" if record["mountpoint"] == "legacy" else "rw,zfsutil"
         return places.mounted(self._run, record["clone"], "The clone " + record["clone"], ["-t", "zfs", "-o", options])
