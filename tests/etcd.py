@@ -128,6 +128,8 @@ class Member:
     def pause(self) -> None:
         """SIGSTOP: it holds its connections and answers nothing, as one that is cut off."""
         os.kill(self._process.pid, signal.SIGSTOP)
+        while any(stat.read_text().rpartition(")")[2].split()[0] != "T" for stat in Path(f"/proc/{self.pid}/task").glob("*/stat")):
+            time.sleep(0.001)  # each thread stops when it next looks
 
     def resume(self) -> None:
         os.kill(self._process.pid, signal.SIGCONT)

@@ -5,90 +5,27 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import threading
 
 import pytest
 
 from lease_endpoint.errors import Denied, NoLeader, Stale, Unreachable, Unsupported
 from lease_endpoint.etcd_gateway import Gateway, Unsure
-from lease_endpoint.etcd_words import created, encode, get, move, prefix_end, put
+from lease_endpoint.etcd_words import created, move, prefix_end, put
 from lease_endpoint.providers.etcd import Etcd as Provider
 from lease_endpoint.providers.foreign import Member
 from tests.contract.endpoint import until
 from tests.etcd import Etcd, missing
+from tests.etcd_sessions import Elect, Session
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
 @pytest.fixture(scope="module")
 def etcd(tmp_path_factory):
-    with Etcd(tmp_path_factory.mktemp("etcd")) as running:
+    # A lease of etcd lasts at least one and a half times the time of its own elections: short ones make short sessions possible.
+    with Etcd(tmp_path_factory.mktemp("etcd"), arguments=("--election-timeout", "500", "--heartbeat-interval", "100")) as running:
         yield running
-
-
-class Session:
-    """A program with a session, as Go's concurrency package has it: a lease kept alive, and a key named after it. The election is run by etcd itself."""
-
-    def __init__(self, etcd, election, value, seconds=60):
-        self.gateway = Gateway(etcd.endpoints, timeout=60)
-        self.election, self.value = election, value
-        self.lease = self.gateway.grant(seconds).lease
-        self.key = b"%s/%x" % (election.encode(), self.lease)
-        self.leader = None
-        self._campaign = threading.Thread(target=self._run, daemon=True)
-        self._campaign.start()
-        until(lambda: self.gateway.range(self.key).kvs)
-
-    def _run(self):
-        asked = {"name": encode(self.election.encode()), "lease": str(self.lease), "value": encode(self.value.encode())}
-        try:
-            self.leader = self.gateway.ask("election/campaign", asked, timeout=60)["leader"]
-        except Unreachable:
-            pass  # its session ended while it waited
-
-    def leads(self, seconds=10):
-        until(lambda: self.leader, seconds)
-        return self
-
-    def proclaim(self, value):
-        self.value = value
-        self.gateway.ask("election/proclaim", {"leader": self.leader, "value": encode(value.encode())}, write=True)
-
-    def resign(self):
-        self.gateway.ask("election/resign", {"leader": self.leader}, write=True)
-
-    def end(self):
-        """Close() of the package: the lease is revoked. The same as its running out, but at once."""
-        self.gateway.revoke(self.lease)
-
-    def is_owner(self):
-        """The check that a careful holder puts into each of its transactions."""
-        return self.gateway.txn([created(self.key, int(self.leader["rev"]))], [get(self.key)]).succeeded
-
-
-class Elect:
-    """A process `etcdctl elect ELECTION VALUE`."""
-
-    def __init__(self, etcd, election, value):
-        self.process = subprocess.Popen(etcd.ctl_argv("elect", election, value), env={**os.environ, "ETCDCTL_API": "3"}, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True)
-        self.said = []
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self):
-        for line in self.process.stdout:
-            self.said.append(line.strip())
-
-    def leads(self, seconds=10):
-        until(lambda: len(self.said) >= 2, seconds)  # its key and its value
-        return self
-
-    def end(self, number=signal.SIGKILL):
-        self.process.send_signal(number)
-        self.process.wait(10)
 
 
 @pytest.fixture
@@ -163,7 +100,7 @@ def test_thaw_gives_the_key_back_to_a_living_session_and_nothing_has_changed_for
 
 
 def test_thaw_gives_one_duration_when_the_session_has_ended_and_then_the_next_in_line_leads(etcd, election, provider):
-    holder, other = Session(etcd, election, "db/0", 3).leads(), Session(etcd, election, "db/1")
+    holder, other = Session(etcd, election, "db/0", 1).leads(), Session(etcd, election, "db/1")
     displaced = provider.displaced()
     provider.freeze(displaced)
     until(lambda: holder.gateway.time_to_live(holder.lease) is None)  # nobody keeps it alive
@@ -171,7 +108,7 @@ def test_thaw_gives_one_duration_when_the_session_has_ended_and_then_the_next_in
     provider.thaw(displaced)  # repeatable
     read = provider.read()
     assert (read.holder, read.frozen) == ("db/0", False) and Member("db/0", False, "its session has ended") in read.members
-    assert holder.gateway.time_to_live(lease_of(etcd, election)).granted == 3 and other.leader is None
+    assert holder.gateway.time_to_live(lease_of(etcd, election)).granted == 1 and other.leader is None
     other.leads()
     assert provider.read().holder == "db/1"
 
@@ -289,7 +226,7 @@ def test_resumed_election_moves_the_key_to_the_new_session_and_thaw_gives_it_bac
 
 
 def test_restarted_holder_that_campaigns_anew_is_a_member_again_and_last_in_line(etcd, election, provider):
-    holder, other = Session(etcd, election, "db/0", 3).leads(), Session(etcd, election, "db/1")
+    holder, other = Session(etcd, election, "db/0", 1).leads(), Session(etcd, election, "db/1")
     displaced = provider.displaced()
     provider.freeze(displaced)
     holder.end()

@@ -36,6 +36,8 @@ class DoubleController:
         self.calls, self.logins = [], []
         self.discharge = False
         self.moved_to = None
+        self.talks = threading.Event()  # cleared: it takes requests, and answers when it is set again
+        self.talks.set()
         self.cut_after = set()  # methods that are done, and whose answer is then lost, once each
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*map(str, certificate))
@@ -48,6 +50,7 @@ class DoubleController:
         return self
 
     def __exit__(self, *_error):
+        self.talks.set()
         self._server.shutdown()
         self._thread.join()
         self.model.stop()
@@ -65,6 +68,7 @@ class DoubleController:
         try:
             for text in socket:
                 asked = json.loads(text)
+                self.talks.wait()
                 if self.model.now() - last > 180:
                     return  # silent for three minutes: dropped
                 last = self.model.now()

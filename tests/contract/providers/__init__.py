@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+from tests.contract.providers.etcd import EtcdWorld
+from tests.contract.providers.juju import JujuWorld
 from tests.contract.providers.native import NativeWorld
 from tests.contract.providers.patroni import PatroniWorld
 
 WORLDS = {
+    "etcd": EtcdWorld,
+    "juju": JujuWorld,
     "native": NativeWorld,
     "patroni": PatroniWorld,
 }

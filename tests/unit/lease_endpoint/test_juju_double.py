@@ -41,7 +41,6 @@ class Stage:
         options = {"endpoints": ["wss://localhost:1", self.controller.url], "model": MODEL, "user": user, "password_file": str(path), "ca_file": str(self.ca),
                    "series": "jammy", "timeout": 5, "patience": 10, **more}
         opened = juju.Juju(application, options)
-        opened._pause = 0.01
         self.opened.append(opened)
         return opened
 

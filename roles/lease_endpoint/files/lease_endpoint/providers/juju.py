@@ -21,7 +21,7 @@ from lease_endpoint.providers.foreign import Capabilities, Foreign, Leadership
 SPOKEN = range(6, 11)  # versions of facade MachineManager that have UpgradeSeriesPrepare and that we know
 OF_4 = 11  # from this version on it has not
 CHECK = 30.0  # seconds between two looks at the locks while frozen
-POLL = 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between two looks while machines are being prepared or completed
 
 NOTES = (
     "A pin is assumed: Juju shows its pins to nobody. What can be seen is that the machines are prepared and that the leader stays.",
@@ -58,7 +58,7 @@ class Juju(Foreign):
         if not self._channel:
             raise Invalid(f'channel must be given for series {self._series!r}, which is not known here, as "26.04"')
         self._controller = Controller(endpoints, uuid, user, password_file, ca_file or "", server_name, timeout)
-        self._pause, self._checked = POLL, 0.0
+        self._checked = 0.0
         self._told: set[str] = set()
 
     def close(self) -> None:
@@ -138,7 +138,7 @@ class Juju(Foreign):
             raise NoLeader(f"{self.application} has no leader: Juju would answer to a pin and pin nothing; start its units first, then try again")
         ours = displaced.get("machines", ())
         machines = [*ours, *displaced.get("others", ())]
-        end = time.monotonic() + self._patience
+        end, pause = time.monotonic() + self._patience, FIRST_PAUSE
         while True:
             locks = self._locks(machines)
             waiting = self._waiting(locks)
@@ -148,7 +148,8 @@ class Juju(Foreign):
             self._in_time(end, waiting or bare, "prepared")
             if bare:
                 self._prepare(bare, locks)
-            time.sleep(self._pause)
+            time.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 1.5)
         if not any(lock.state for lock in locks.values()):
             raise Denied(f"all machines of {self.application} run {self._series} already: there is nothing to prepare, "
                          "and by nothing else does Juju hold leadership")
@@ -215,7 +216,7 @@ class Juju(Foreign):
     def thaw(self, displaced: Mapping[str, Any]) -> None:
         """Complete what we prepared, the leader's machine last, and see that the locks are gone. The pins themselves cannot be seen."""
         machines = list(reversed(displaced.get("machines", ())))
-        end = time.monotonic() + self._patience
+        end, pause = time.monotonic() + self._patience, FIRST_PAUSE
         while True:
             left = {machine: lock for machine, lock in self._locks(machines).items() if lock.state}
             if not left:
@@ -226,7 +227,8 @@ class Juju(Foreign):
                     raise Denied(f"machine {machine} met an error in its series upgrade; look at `juju status` and resolve its units: it is completed then")
                 if lock.state == model.PREPARED:
                     self._complete(machine)
-            time.sleep(self._pause)
+            time.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 1.5)
         self._told.clear()
 
     def _complete(self, machine: str) -> None:
