@@ -25,6 +25,7 @@ PLAIN: tuple[tuple[str, str, t.Any], ...] = (
     ("series_upgrade_method", "method", "debian"),
     ("series_upgrade_command", "command", {}),
     ("series_upgrade_debian", "debian", {}),
+    ("series_upgrade_ubuntu", "ubuntu", {}),
     ("series_upgrade_snapshot", "snapshot", {"kind": "none"}),
     ("series_upgrade_grace", "grace", 60),
     ("series_upgrade_interval", "interval", 5),

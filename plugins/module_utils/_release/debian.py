@@ -30,7 +30,6 @@ PROTECTED = ("openssh-server", "sudo", "systemd", "systemd-sysv", "python3")
 
 # What the watcher looks at after the upgrade beside the series and the operator's checks.
 UNITS, LOGINS = "failed units", "new ssh logins"
-OPTIONS = frozenset(("sources", "restarts", "lock_timeout", "protect", "conffiles", "preseed", "pins", "archived", "spare_ssh", "may_fail"))
 
 
 class Debian:
@@ -42,6 +41,9 @@ class Debian:
     """
 
     name = "debian"
+    known = frozenset(("sources", "restarts", "lock_timeout", "protect", "conffiles", "preseed", "pins", "archived", "spare_ssh", "may_fail"))
+    # Pins were written for the old series and would hold packages back there; those that the user names are heeded in a folder of their own.
+    own_pins = True
 
     def __init__(
         self,
@@ -63,23 +65,21 @@ class Debian:
         self._protected = tuple(options.get("protect") or ()) + PROTECTED
         self._tools = tools
         self._etc = etc
-        # Pins were written for the old series and would hold packages back there; those that the user names are heeded in a folder of their own.
         self._pins = os.path.join(getattr(tools, "state_dir", "/var/lib/series-upgrade"), "pins")
-        self._apt = apt or Apt(float(options.get("lock_timeout") or 600), preferences=self._pins)
+        self._apt = apt or Apt(float(options.get("lock_timeout") or 600), preferences=self._pins if self.own_pins else None)
         self._quiet = quiet or Quiet(options.get("restarts") or ("hold" if self._reboots else "allow"))
         self._spare = spare or Spare(spare_of(options.get("spare_ssh")))
 
-    @staticmethod
-    def _check_options(options: Mapping[str, Any]) -> None:
-        unknown = sorted(set(options) - OPTIONS)
+    def _check_options(self, options: Mapping[str, Any]) -> None:
+        unknown = sorted(set(options) - self.known)
         if unknown:
-            raise StepFailed("series_upgrade_debian has no option {0}; there are {1}.".format(", ".join(unknown), ", ".join(sorted(OPTIONS))))
+            raise StepFailed("series_upgrade_{0} has no option {1}; there are {2}.".format(self.name, ", ".join(unknown), ", ".join(sorted(self.known))))
         conffiles.check(options.get("conffiles") or {})
         preseed.checked(options.get("preseed"))
         spare_of(options.get("spare_ssh"))
         for name in ("protect", "pins", "archived", "may_fail"):
             if not isinstance(options.get(name) or [], list):
-                raise StepFailed("series_upgrade_debian.{0} is a list; correct it.".format(name))
+                raise StepFailed("series_upgrade_{0}.{1} is a list; correct it.".format(self.name, name))
 
     @property
     def phases(self) -> List[Phase]:

@@ -24,12 +24,14 @@ from .said import said
 
 Run = Callable[..., Result]
 
+# Methods that upgrade by apt and dpkg.
+BY_PACKAGES = ("debian", "ubuntu")
 # From this version on logins go on working while openssh-server is being replaced (release notes of Debian 13).
 SSH_THAT_SURVIVES = "1:9.2p1-2+deb12u7"
 
 
 class Packages(NamedTuple):
-    """What the method debian wants to know. audit: what dpkg complains of, "" when content. moves: what becomes of the sources."""
+    """What the methods debian and ubuntu want to know. audit: what dpkg complains of, "" when content. moves: what becomes of the sources."""
 
     is_root: bool
     architecture: str
@@ -66,7 +68,7 @@ def look(wanted: Mapping[str, Any], run: Run = programs.run, etc: str = "/etc", 
     if problem is None and wanted.get("prove_snapshot") and _is_before(release, record, marker_problem, wanted["target"]):
         problem = proof.prove(snapshot)
     packages = None
-    if wanted["method"] == "debian":
+    if wanted["method"] in BY_PACKAGES:
         packages = _packages(release, wanted, run, etc)
     return Machine(
         release=release,
@@ -115,7 +117,7 @@ def _or_problem(ask: Callable[[], Any], error: Any) -> Tuple[Any, Optional[str]]
 
 def _free(wanted: Mapping[str, Any]) -> Dict[str, int]:
     """MB that are free, by the place that needs them; one place for each file system."""
-    places = [wanted["state_dir"]] + (["/", "/usr", "/var/cache/apt/archives", "/boot"] if wanted["method"] == "debian" else [])
+    places = [wanted["state_dir"]] + (["/", "/usr", "/var/cache/apt/archives", "/boot"] if wanted["method"] in BY_PACKAGES else [])
     seen, free = set(), {}
     for place in places:
         there = _existing(place)
@@ -166,5 +168,5 @@ def _moves(release: Optional[os_release.Release], wanted: Mapping[str, Any], etc
     texts = {}
     for path in kept.sources(os.path.join(etc, "apt")):
         texts[path] = kept.text(kept.look(os.path.realpath(path)))
-    rules = (wanted.get("debian") or {}).get("sources")
+    rules = (wanted.get(wanted["method"]) or {}).get("sources")
     return sources.plan(texts, release.codename, wanted["target"], rules)[1]

@@ -4,7 +4,7 @@
 """
 The methods of upgrade. One is one file here and one line below: modules carry only what is imported by name.
 
-A method offers `phases`, `rollback_steps()` and `thaw(context)`. Private room of the collection.
+A method offers `phases`, `rollback_steps()`, `thaw(context)`, `checks()` with `look(name, context)`, and `witness(context)`. Private room of the collection.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any, Mapping, Union
 from .._watcher.steps import Context, StepFailed
 from .command import Command
 from .debian import Debian
+from .ubuntu import Ubuntu
 
 METHODS = {
     "command": Command,
     "debian": Debian,
+    "ubuntu": Ubuntu,
 }
 
 

@@ -16,6 +16,9 @@ LINES = {
     "ubuntu": ("bionic", "focal", "jammy", "noble", "resolute"),
 }
 
+# What an upgrader of Ubuntu calls them.
+VERSIONS = {"bionic": "18.04", "focal": "20.04", "jammy": "22.04", "noble": "24.04", "resolute": "26.04"}
+
 
 def distribution(codename: str) -> Optional[str]:
     """The distribution of a series ("debian", "ubuntu"); None for one that we do not know."""
