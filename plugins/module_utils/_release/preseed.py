@@ -17,7 +17,7 @@ from .._watcher import files
 from .._watcher.steps import Context, StepFailed
 
 FOLDER, ASKED = "debconf", "preseed"
-DATABASES = ("config.dat", "passwords.dat")
+DATABASES = ("config.dat", "passwords.dat", "templates.dat")
 DONE = "preseeded"
 
 
