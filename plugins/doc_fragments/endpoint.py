@@ -29,7 +29,48 @@ options:
       - When not set, the environment variable E(LEASE_ENDPOINT_CA_FILE) is used.
     type: path
   endpoint_timeout:
-    description: Seconds the endpoint may stay silent before it counts as unreachable.
+    description:
+      - Seconds the endpoint may take for an answer before it counts as unreachable. A connection must stand within 10 of them.
+      - A pin of leadership that lives elsewhere is answered when it is in force there. Patroni may take 30 s, Juju minutes; the endpoint
+        itself ends every call within 50 s unless a provider is given more patience there.
     type: float
-    default: 10.0
+    default: 60.0
+"""
+
+    # The same for plugins, which read their options from the environment by themselves.
+    PLUGIN = r"""
+options:
+  endpoint_url:
+    description:
+      - Address of the lease endpoint, like V(https://leases.example.net:8470). Certificates are always checked; without TLS only loopback is spoken to.
+    type: str
+    required: true
+    env:
+      - name: LEASE_ENDPOINT_URL
+  endpoint_token:
+    description:
+      - Token that says who the caller is; reading needs no further right.
+      - Better given by the environment or in O(endpoint_token_file) than written into a file of the inventory.
+    type: str
+    env:
+      - name: LEASE_ENDPOINT_TOKEN
+  endpoint_token_file:
+    description: File that holds the token. Read when O(endpoint_token) is not set.
+    type: path
+    env:
+      - name: LEASE_ENDPOINT_TOKEN_FILE
+  endpoint_ca_file:
+    description:
+      - PEM file of the certificate authority that signed the endpoint's certificate.
+      - Without it the certificates of the system are trusted.
+    type: path
+    env:
+      - name: LEASE_ENDPOINT_CA_FILE
+  endpoint_timeout:
+    description:
+      - Seconds the endpoint may take for an answer before it counts as unreachable. A connection must stand within 10 of them.
+      - A pin of leadership that lives elsewhere is answered when it is in force there. Patroni may take 30 s, Juju minutes; the endpoint
+        itself ends every call within 50 s unless a provider is given more patience there.
+    type: float
+    default: 60.0
 """

@@ -21,7 +21,7 @@ ENDPOINT_OPTIONS = dict(
     endpoint_url=dict(type="str", required=True, fallback=(env_fallback, ["LEASE_ENDPOINT_URL"])),
     endpoint_token=dict(type="str", no_log=True, fallback=(env_fallback, ["LEASE_ENDPOINT_TOKEN"])),
     endpoint_ca_file=dict(type="path", fallback=(env_fallback, ["LEASE_ENDPOINT_CA_FILE"])),
-    endpoint_timeout=dict(type="float", default=10.0),
+    endpoint_timeout=dict(type="float", default=60.0),
 )  # type: Dict[str, Dict[str, Any]]
 
 

@@ -54,8 +54,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 leases:
-  description: The leases by application. Times ending in C(_in) are seconds from the answer, others are Unix times of the endpoint's clock.
-  returned: success
+  description:
+    - The leases by application. Times ending in C(_in) are seconds from the answer, others are Unix times of the endpoint's clock.
+    - C(provider) says where the leadership lives. V(native) is the endpoint itself. Elsewhere C(members) are the units as that system sees them,
+      with C(lag) in bytes behind the leader, C(capabilities) says what a pin means there (with C(scope=cluster) it stops more than elections), and
+      C(freeze) whether it is in force. Not C(wanted) means that a thaw is owed and tried again.
+  returned: success or when some could not be read
   type: dict
   contains:
     db:
@@ -89,6 +93,19 @@ leases:
         last_holder: db/1
         duration: 60.0
         handover: null
+        members: []
+        capabilities:
+          scope: lease
+          terms: true
+        freeze: null
+        read_ago: 0.0
+unreadable:
+  description:
+    - Applications whose leadership lives elsewhere, in Patroni for example, and could not be read there, with the reason. The task fails then,
+      and names all others in RV(leases) nevertheless. It says nothing of who leads them.
+  returned: success or when some could not be read
+  type: dict
+  sample: {}
 unknown:
   description: Names asked for that the endpoint has never heard of.
   returned: success
@@ -119,11 +136,16 @@ from ..module_utils._lease.client import Client
 
 
 def work(client, params, check_mode):  # type: (Client, Dict[str, Any], bool) -> Dict[str, Any]
-    leases = client.leases(params["applications"])
-    answer = {"changed": False, "leases": dict((name, lease.as_dict()) for name, lease in leases.items()), "unknown": leases.unknown}  # type: Dict[str, Any]
+    leases = client.leases(params["applications"], partial=True)
+    answer = {
+        "changed": False, "leases": dict((name, lease.as_dict()) for name, lease in leases.items()), "unknown": leases.unknown,
+        "unreadable": leases.unreadable,
+    }  # type: Dict[str, Any]
     if params["lapsed"]:
         listed = client.pins()
         answer.update(tombstones=listed["tombstones"], halts=listed["halts"])
+    if leases.unreadable:
+        answer.update(failed=True, kind="unreachable", msg="; ".join(leases.unreadable[name] for name in sorted(leases.unreadable)))
     return answer
 
 

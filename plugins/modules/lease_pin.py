@@ -15,6 +15,9 @@ author:
 description:
   - A pinned lease does not expire, so that its application elects nobody else while machines are worked on. A pin keeps nobody alive.
   - Takes many applications in one call. Each gets its own answer; those that worked stay and are named, also when others fail.
+  - Where the leadership lives elsewhere, in Patroni for example, a pin is answered when it is in force there, which may take half a minute. It
+    may freeze more than the one leadership; RV(leases) tells in C(capabilities). Unpinned while that system does not answer, the pin is gone
+    at once and the endpoint goes on trying to thaw; the task warns of it.
   - Pins belong to the caller, known by its token, and to O(run). Pinning again renews the deadline, unpinning again does nothing,
     and pins of others are never touched.
 options:
@@ -117,7 +120,7 @@ from ..module_utils._lease.lease import Lease, Leases, NoLeader, Outcome, Pin
 def work(client, params, check_mode):  # type: (Client, Dict[str, Any], bool) -> Dict[str, Any]
     names = list(dict.fromkeys(params["applications"]))
     pinner = params["pinner"] or "%s/%s" % (client.whoami()["identity"], params["run"])
-    before = client.leases(names)
+    before = client.leases(names, partial=True)
     if check_mode:
         outcomes = foresee(before, names, pinner, params)
     elif params["state"] == "present":
@@ -133,6 +136,9 @@ def work(client, params, check_mode):  # type: (Client, Dict[str, Any], bool) ->
         "refused": dict((name, {"kind": item.kind, "msg": item.msg, "pinners": list(item.pinners)}) for name, item in refused.items()),
         "diff": {"before": shown(before, names, pinner), "after": shown(dict(before, **after), names, pinner)},
     }  # type: Dict[str, Any]
+    unread = [outcome.unknown for outcome in outcomes.values() if outcome.ok and outcome.unreadable]
+    if unread or any(lease.owed for lease in after.values()):
+        answer["warnings"] = unread + [lease.owed for lease in after.values() if lease.owed]
     if refused:
         first = next(iter(refused.values()))
         answer.update(failed=True, kind=first.kind, msg="%d of %d applications refused: %s" % (
@@ -144,6 +150,9 @@ def foresee(before, names, pinner, params):  # type: (Leases, List[str], str, Di
     """What the endpoint would answer now."""
     outcomes = {}
     for name in names:
+        if name in before.unreadable:
+            outcomes[name] = Outcome(name, False, kind="unreachable", msg=before.unreadable[name])
+            continue
         known, lease = name in before, before.get(name, Lease(name))
         if params["state"] == "absent":
             after, refusal = lease.without_pin(pinner), None

@@ -120,6 +120,8 @@ def trouble(book: RunBook, name: str, outcome: t.Any) -> str:
         return "the pin on %s was refused: %s" % (name, outcome.msg)
     if outcome.changed:
         return "the pin on %s was gone and had to be taken anew; its leadership was free in between" % name
+    if outcome.lease is None:
+        return ""  # renewed; who leads cannot be read at present, and the next answer that can be tells what became of it
     return watch(book, name, outcome.lease)
 
 

@@ -57,7 +57,7 @@ def take(book: TurnFile, host: str, client: Client, check: bool = False) -> tupl
                 continue
             for name in fresh:
                 known = run.applications[name]
-                words.append("%s: %s, %s leads in term %s" % (name, "pinned" if content["pin"] else "not pinned", known["holder"], known["term"]))
+                words.append("%s: %s, %s leads in term %s" % (name, frozen(known) if content["pin"] else "not pinned", known["holder"], known["term"]))
             if not _hand_over(run, host, client(), words):
                 continue
             on_its_way = _on_its_way(run, host, client())
@@ -104,9 +104,14 @@ def let_go(
                 problems.append("%s could not be unpinned: %s" % (name, outcomes[name].msg))
             else:
                 counts[name] = _count(run, name, leases[name], outcomes[name].lease, problems)
+                if outcomes[name].lease is not None and outcomes[name].lease.owed:
+                    say(outcomes[name].lease.owed)
                 run.unpinned(name)
                 run.applications[name].pop("pinned_before", None)
     for name, changes in counts.items():
+        if not leases[name].counts_changes:
+            say("%s: let go; %s does not tell how often its leader changed" % (name, leases[name].provider))
+            continue
         say("%s: %s, leadership changes while pinned: %d" % (name, "unpinned", changes) if content["pin"] else
             "%s: not pinned, leadership changes: %d" % (name, changes))
     return counts, problems
@@ -177,11 +182,19 @@ def _freeze(run: RunBook, host: str, client: t.Any, words: list[str]) -> bool:
         else:
             changed = changed or outcome.changed
             run.pinned(name)
-            problem = watch(run, name, outcome.lease) or _strangers(run, name, outcome.lease)
+            # A pin of which nobody knows whom it holds is no ground to stand on.
+            problem = outcome.unknown or watch(run, name, outcome.lease) or _strangers(run, name, outcome.lease)
+        if outcome.ok and outcome.lease is not None:
+            run.applications[name]["whole_cluster"] = outcome.lease.whole_cluster
         if problem:
             run.stop(name, problem)
             words.append(problem)
     return changed
+
+
+def frozen(known: t.Mapping[str, t.Any]) -> str:
+    """What our pin holds of an application."""
+    return "pinned (its whole cluster)" if known.get("whole_cluster") else "pinned"
 
 
 def _strangers(run: RunBook, name: str, lease: t.Any) -> str:

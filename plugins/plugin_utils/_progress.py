@@ -84,6 +84,8 @@ def _leadership(known: t.Mapping[str, t.Any], content: t.Mapping[str, t.Any]) ->
     holder = "%s leads" % known["holder"] if known.get("holder") else "no leader known"
     changes = known.get("leadership_changes") or 0
     word = {"idle": "not pinned yet", "pinned": "pinned", "unpinned": "unpinned", "halted": "HALTED"}[known["state"]]
+    if known["state"] == "pinned" and known.get("whole_cluster"):
+        word = "pinned (its whole cluster)"
     if not content["pin"] and known["state"] in ("idle", "unpinned"):
         word = "without pin"
     said = "%s, %s" % (word, holder)

@@ -10,6 +10,7 @@ from which nothing may be concluded.
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import socket
@@ -27,6 +28,9 @@ NAMES_PER_READ = 100   # keeps the query below every server's limit on the lengt
 ITEMS_PER_WRITE = 1000   # what the endpoint takes in one call; a repeated call does no harm, so a cut between two of them does none
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
+CONNECT = 10.0   # seconds until a connection must stand: an endpoint that is not there is noticed sooner than one that is at work
+PATIENCE = 60.0   # seconds for an answer; the endpoint gives one within 50, also when it has to wait for a Patroni
+
 Send = Callable[[str, str, Dict[str, str], Optional[bytes]], Tuple[int, bytes]]
 
 
@@ -37,21 +41,61 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+class _Http(http.client.HTTPConnection):
+    def connect(self):  # type: () -> None
+        _connect(self, super().connect)
+
+
+class _Https(http.client.HTTPSConnection):
+    def connect(self):  # type: () -> None
+        _connect(self, super().connect)
+
+
+def _connect(connection, connect):  # type: (Any, Callable[[], None]) -> None
+    """Connects with the shorter of two deadlines; the longer one is for the answer."""
+    whole, connection.timeout = connection.timeout, min(connection.timeout, CONNECT)
+    try:
+        connect()
+    except (socket.timeout, TimeoutError):
+        raise _NoConnection("no connection within %g s; is the endpoint's machine up, and its port open?" % connection.timeout)
+    finally:
+        connection.timeout = whole
+    connection.sock.settimeout(whole)
+
+
+class _NoConnection(OSError):
+    """Told apart from silence: nothing was sent."""
+
+
+class _HttpHandler(urllib.request.HTTPHandler):
+    def http_open(self, req):  # type: (Any) -> Any
+        return self.do_open(_Http, req)
+
+
+class _HttpsHandler(urllib.request.HTTPSHandler):
+    def __init__(self, context):  # type: (ssl.SSLContext) -> None
+        super().__init__(context=context)
+        self._trusted = context
+
+    def https_open(self, req):  # type: (Any) -> Any
+        return self.do_open(_Https, req, context=self._trusted)
+
+
 class UrlSend:
     """Sends one request by urllib. Raises Unreachable with a sentence that names the likely cause."""
 
-    def __init__(self, ca_file=None, timeout=10.0):  # type: (Optional[str], float) -> None
+    def __init__(self, ca_file=None, timeout=PATIENCE):  # type: (Optional[str], float) -> None
         self.timeout = timeout
         self.ca_file = ca_file
 
     def _opener(self, url):  # type: (str) -> urllib.request.OpenerDirector
-        handlers = [_NoRedirect()]  # type: List[urllib.request.BaseHandler]
+        handlers = [_NoRedirect(), _HttpHandler()]  # type: List[urllib.request.BaseHandler]
         parts = urllib.parse.urlsplit(url)
         if parts.hostname in LOOPBACK:
             handlers.append(urllib.request.ProxyHandler({}))   # a proxy's loopback is another machine's
         if parts.scheme == "https":
             try:
-                handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=self.ca_file or None)))
+                handlers.append(_HttpsHandler(ssl.create_default_context(cafile=self.ca_file or None)))
             except (OSError, ssl.SSLError) as problem:
                 raise Invalid("the CA file %s cannot be read: %s. Point endpoint_ca_file at a PEM file" % (self.ca_file, problem))
         return urllib.request.build_opener(*handlers)
@@ -73,7 +117,7 @@ class UrlSend:
 class Client:
     """Asks the endpoint at ``url``. ``send(method, url, headers, body) -> (status, body)`` carries the bytes."""
 
-    def __init__(self, url, token=None, ca_file=None, timeout=10.0, send=None):
+    def __init__(self, url, token=None, ca_file=None, timeout=PATIENCE, send=None):
         # type: (str, Optional[str], Optional[str], float, Optional[Send]) -> None
         if not url or urllib.parse.urlsplit(url).scheme not in ("http", "https"):
             raise Invalid("the endpoint's address is %r; set endpoint_url to something like https://leases.example.net:8470" % (url or "",))

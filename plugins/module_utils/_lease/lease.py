@@ -137,6 +137,10 @@ class Lease:
     last_holder: Optional[str] = None
     duration: Optional[float] = None
     handover: Optional[Dict[str, Any]] = None   # {"from", "until", "until_in"} while the holder may not act yet
+    members: Tuple[Dict[str, Any], ...] = ()   # where the leadership lives elsewhere: {"unit", "healthy", "msg", "lag"}
+    capabilities: Optional[Dict[str, Any]] = None   # what a pin means there: {"scope", "terms", "reads_freeze", "transfer", "notes"}
+    freeze: Optional[Dict[str, Any]] = None   # {"wanted", "confirmed", "error", "tries", "next_try_in"}; not wanted: a thaw is owed
+    read_ago: float = 0.0
 
     @classmethod
     def from_answer(cls, answer):  # type: (Dict[str, Any]) -> Lease
@@ -144,18 +148,37 @@ class Lease:
         fields = _known(cls, answer, "application", "holder", "term", "pins")
         fields["pins"] = tuple(Pin.from_answer(pin) for pin in fields["pins"])
         fields["units"] = tuple(fields.get("units") or ())
+        fields["members"] = tuple(fields.get("members") or ())
         return cls(**fields)
 
     def as_dict(self):  # type: () -> Dict[str, Any]
         answer = dataclasses.asdict(self)
         answer["pins"] = [pin.as_dict() for pin in self.pins]
         answer["units"] = list(self.units)
+        answer["members"] = list(self.members)
         answer["pinned"] = self.pinned
         return answer
 
     @property
     def pinned(self):  # type: () -> bool
         return bool(self.pins)
+
+    @property
+    def whole_cluster(self):  # type: () -> bool
+        """Whether a pin stops more than elections of this leadership."""
+        return (self.capabilities or {}).get("scope") == "cluster"
+
+    @property
+    def counts_changes(self):  # type: () -> bool
+        """Whether the term tells every change of the leader."""
+        return bool((self.capabilities or {}).get("terms", True))
+
+    @property
+    def owed(self):  # type: () -> str
+        """Why what a pin froze is frozen still, though nobody wants that any more; empty when it is not."""
+        if self.freeze is None or self.freeze.get("wanted"):
+            return ""
+        return "%s is frozen still (%s); the endpoint goes on trying" % (self.application, self.freeze.get("error") or "it is being thawed")
 
     def pin_of(self, pinner):  # type: (str) -> Optional[Pin]
         for pin in self.pins:
@@ -189,6 +212,8 @@ class Lease:
     def refusal_of_transfer(self, to, pinner):  # type: (str, Optional[str]) -> Optional[LeaseError]
         """Why the endpoint would refuse to move this leadership now; None when it would not."""
         others = [pin.pinner for pin in self.pins if pin.pinner != pinner]
+        if self.capabilities is not None and not self.capabilities.get("transfer", True):
+            return Unsupported("%s is led by %s, which cannot hand its leadership to a named unit" % (self.application, self.provider))
         if self.holder is None:
             return NoLeader("%s has no live leader, so there is nothing to transfer" % self.application)
         if others:
@@ -209,6 +234,8 @@ class Outcome:
     kind: str = ""
     msg: str = ""
     pinners: Tuple[str, ...] = ()
+    unreadable: Optional[Dict[str, Any]] = None   # {"kind", "msg"}: it worked, and who leads could not be read; there is no lease then
+    freeze: Optional[Dict[str, Any]] = None
 
     @classmethod
     def from_answer(cls, answer):  # type: (Dict[str, Any]) -> Outcome
@@ -223,6 +250,13 @@ class Outcome:
         if not self.ok:
             return {"application": self.application, "ok": False, "kind": self.kind, "msg": self.msg, "pinners": list(self.pinners)}
         return {"application": self.application, "ok": True, "changed": self.changed, "lease": self.lease.as_dict() if self.lease else None}
+
+    @property
+    def unknown(self):  # type: () -> str
+        """Why nothing is known of the leadership although it worked; empty when it is known."""
+        if self.lease is not None:
+            return ""
+        return "who leads %s could not be read: %s" % (self.application, (self.unreadable or {}).get("msg") or "the endpoint does not say why")
 
     @property
     def error(self):  # type: () -> Optional[LeaseError]

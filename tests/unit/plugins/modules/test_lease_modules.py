@@ -23,10 +23,15 @@ class Endpoint:
     def __init__(self, *leases):
         self.found = {lease.application: lease for lease in leases}
         self.written = []
+        self.unreadable = {}
 
-    def leases(self, names=None):
+    def leases(self, names=None, partial=False):
         names = list(self.found) if names is None else names
-        return Leases({name: self.found[name] for name in names if name in self.found}, [name for name in names if name not in self.found])
+        unreadable = {name: why for name, why in self.unreadable.items() if name in names}
+        if unreadable and not partial:
+            raise Unreachable("; ".join(unreadable.values()))
+        return Leases({name: self.found[name] for name in names if name in self.found and name not in unreadable},
+                      [name for name in names if name not in self.found], unreadable)
 
     def whoami(self):
         return {"identity": "control1", "scopes": ["read", "pin"], "applications": None}
@@ -53,7 +58,10 @@ class Endpoint:
         for name in names:
             lease = self.found[name]
             self.found[name] = lease.without_pin(pinner or "control1/" + run)
-            outcomes[name] = Outcome(name, True, self.found[name] != lease, self.found[name])
+            if name in self.unreadable:
+                outcomes[name] = Outcome(name, True, self.found[name] != lease, unreadable={"kind": "unreachable", "msg": self.unreadable[name]})
+            else:
+                outcomes[name] = Outcome(name, True, self.found[name] != lease, self.found[name])
         return outcomes
 
     def transfer(self, application, to, reason, run, term):
@@ -85,12 +93,47 @@ def test_info_lists_lapsed_pins_when_asked(ask):
 def test_info_that_cannot_find_out_fails(ask, monkeypatch):
     endpoint = Endpoint()
 
-    def silent(names):
+    def silent(names, partial):
         raise Unreachable("no answer")
 
     monkeypatch.setattr(endpoint, "leases", silent)
     answer = ask(lease_info, endpoint)
     assert answer["failed"] and answer["kind"] == "unreachable" and "leases" not in answer
+
+
+def test_info_names_what_it_could_read_and_fails_for_what_it_could_not(ask):
+    endpoint = Endpoint(Lease("db", "db/0", 3), Lease("pg", "pg/0", 1))
+    endpoint.unreadable["pg"] = "pg cannot be read: no member of pg answers"
+    answer = ask(lease_info, endpoint)
+    assert answer["failed"] and answer["kind"] == "unreachable" and answer["msg"] == "pg cannot be read: no member of pg answers"
+    assert list(answer["leases"]) == ["db"] and list(answer["unreadable"]) == ["pg"] and answer["unknown"] == []
+
+
+def test_unpin_of_what_cannot_be_read_works_and_warns(ask):
+    endpoint = Endpoint(Lease("pg", "pg/0", 1).with_pin(Pin(ME)))
+    endpoint.unreadable["pg"] = "no member of pg answers"
+    answer = ask(lease_pin, endpoint, applications=["pg"], run="move", state="absent")
+    assert answer["changed"] and not answer.get("failed") and answer["leases"] == {}
+    assert "who leads pg could not be read: no member of pg answers" in str(answer["warnings"])
+
+
+def test_unpin_warns_of_a_thaw_that_is_owed(ask):
+    endpoint = Endpoint(Lease("pg", "pg/0", 1, freeze={"wanted": False, "error": "pg/0 did not answer"}).with_pin(Pin(ME)))
+    answer = ask(lease_pin, endpoint, applications=["pg"], run="move", state="absent")
+    assert "pg is frozen still (pg/0 did not answer); the endpoint goes on trying" in str(answer["warnings"])
+
+
+def test_check_mode_does_not_foresee_what_cannot_be_read(ask):
+    endpoint = Endpoint(Lease("pg", "pg/0", 1))
+    endpoint.unreadable["pg"] = "no member of pg answers"
+    answer = ask(lease_pin, endpoint, check=True, applications=["pg"], run="move")
+    assert answer["failed"] and answer["kind"] == "unreachable"
+
+
+def test_transfer_where_it_cannot_be_done_is_foreseen(ask):
+    endpoint = Endpoint(Lease("jj", "jj/0", 0, provider="juju", units=("jj/0", "jj/1"), capabilities={"transfer": False}))
+    answer = ask(lease_transfer, endpoint, check=True, application="jj", to="jj/1")
+    assert answer["failed"] and answer["kind"] == "unsupported" and "led by juju" in answer["msg"]
 
 
 def test_pin_pin_unpin_unpin(ask):

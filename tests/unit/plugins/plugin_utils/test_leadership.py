@@ -11,9 +11,9 @@ import os
 
 import pytest
 
-from ansible_collections.leasehold.series_upgrade.plugins.module_utils._lease.lease import LeaseError
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._lease.lease import LeaseError, Outcome
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _leadership
-from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._heartbeat import Heartbeat, Orphaned
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._heartbeat import Heartbeat, Orphaned, trouble
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._plan import MachineState, plan
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._run_book import RunBook, missing_proof, opening
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._turn_file import NoBook, TurnFile
@@ -332,6 +332,25 @@ def heart(room, said=None):
         content["renewed_at"] = content["heard_at"] = room.endpoint.now
     room.endpoint.calls.clear()
     return Heartbeat(room.book, room.client, (said if said is not None else []).append, clock=lambda: room.endpoint.now)
+
+
+def test_a_renewal_that_cannot_tell_who_leads_stops_nothing(room):
+    room.take("m2")
+    outcome = Outcome("db", True, unreadable={"kind": "unreachable", "msg": "no member of db answers"})
+    assert trouble(RunBook(room.book.read()), "db", outcome) == ""
+
+
+def test_a_fresh_pin_that_cannot_tell_who_leads_is_no_ground_to_stand_on(room, monkeypatch):
+    unknown = Outcome("db", True, True, unreadable={"kind": "unreachable", "msg": "no member of db answers"})
+    monkeypatch.setattr(room.endpoint, "pin", lambda names, **more: {name: unknown for name in names})
+    assert room.take("m2").kind == "halted" and "who leads db could not be read: no member of db answers" in room.said[-1]
+
+
+def test_a_pin_that_holds_a_whole_cluster_is_told_so(room):
+    room.endpoint.all["db"] = dataclasses.replace(room.endpoint.all["db"], provider="patroni", capabilities={"scope": "cluster", "terms": True})
+    room.take("m2")
+    assert any(words.startswith("db: pinned (its whole cluster), db/0 leads") for words in room.said)
+    assert room.applications["db"]["whole_cluster"] is True
 
 
 def test_one_renewal_in_twenty_seconds_however_many_wait(room):

@@ -12,9 +12,11 @@ import json
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._lease import client as client_room
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._lease import lease as values
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._lease.client import NAMES_PER_READ, Client
 
@@ -242,3 +244,38 @@ def test_ca_file_that_cannot_be_read_is_named(serve):
 def test_no_token_is_sent_in_the_clear(url):
     with pytest.raises(values.Invalid, match="in the clear.*https"):
         Client(url, "lease_x_s3cret", timeout=0.1).whoami()
+
+
+def test_machine_that_is_not_there_is_noticed_before_the_patience_for_an_answer_is_spent(monkeypatch):
+    monkeypatch.setattr(client_room, "CONNECT", 0.3)
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for dummy in range(3)]
+        for one in waiting:  # they fill the queue, so that the next one gets no answer at all
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        begun = time.monotonic()
+        with pytest.raises(values.Unreachable, match="no connection within 0.3 s"):
+            Client("http://127.0.0.1:%d" % full.getsockname()[1], timeout=30).whoami()
+        assert time.monotonic() - begun < 5
+        for one in waiting:
+            one.close()
+
+
+def test_answer_may_take_longer_than_a_connection(monkeypatch):
+    monkeypatch.setattr(client_room, "CONNECT", 0.1)
+    with socket.socket() as slow:
+        slow.bind(("127.0.0.1", 0))
+        slow.listen()
+
+        def answer():
+            accepted = slow.accept()[0]
+            accepted.recv(4096)
+            time.sleep(0.4)  # longer than CONNECT: that is what is tried
+            body = json.dumps({"pins": [], "tombstones": [], "halts": []}).encode()
+            accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
+            accepted.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        assert Client("http://127.0.0.1:%d" % slow.getsockname()[1], timeout=10).pins()["pins"] == []
