@@ -17,7 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils._lease.lease import LeaseError
-from ..plugin_utils import _action_options, _inspection, _run_book
+from ..plugin_utils import _action_options, _inspection, _promotions, _run_book
 from ..plugin_utils._applications import ApplicationsError, read
 from ..plugin_utils._inspection import Refusal
 from ..plugin_utils._plan import PlanError, plan
@@ -96,7 +96,9 @@ class ActionModule(ActionBase):
             "skipped": skipped, "failed": dict(made.blocked),
             "applications": sorted(content["applications"]), "hash": made.hash, "tree": tree, "turn_file": book.path,
         }
-        return {"changed": False, "msg": _inspection.summary(made, skipped, purpose, target), "ansible_facts": {"series_upgrade_plan": facts}}
+        told = _promotions.warnings(applications, made.hosts, results) if purpose == "upgrade" else []
+        return {"changed": False, "msg": _inspection.summary(made, skipped, purpose, target), "ansible_facts": {"series_upgrade_plan": facts},
+                **({"warnings": told} if told else {})}
 
 
 def _players(hosts: list[str]) -> list[str]:
