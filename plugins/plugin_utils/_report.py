@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime
 import typing as t
 
+from ..module_utils._postgres import collations
 from ..module_utils._watcher import telling
 
 Facts = t.Mapping[str, t.Any]
@@ -39,7 +40,7 @@ def of_run(plan: Facts, outcome: Facts, machines: Facts, now: float, chronicle: 
             ends[host] = {"state": end.get("state", "running"), "why": end.get("why") or ""}
     for host, end in ends.items():
         status = machines.get(host, {}).get("status") or {}
-        end.update({key: status[key] for key in ("series", "upgrade_id") if status.get(key)})
+        end.update({key: status[key] for key in ("series", "upgrade_id", "report") if status.get(key)})
         if status.get("state"):
             end["watcher"] = status["state"]
             # The machine's own words come first; it was there.
@@ -114,6 +115,7 @@ def text_of_run(report: Facts, path: str | None = None, page: str | None = None,
     for host, end in report["machines"].items():
         word = "rolled back" if end.get("watcher") == BACK and end["state"] == "failed" else WORDS.get(end["state"], end["state"])
         lines.append("  %-12s %-11s %-9s %s" % (host, word, end.get("series", ""), end["why"]))
+        lines += ["  %-12s   %s" % ("", note) for note in notes(end.get("report") or {})]
     if report["next"]:
         lines.append("What to do next:")
         lines += ["  %d. %s" % (number, step) for number, step in enumerate(report["next"], 1)]
@@ -124,6 +126,29 @@ def text_of_run(report: Facts, path: str | None = None, page: str | None = None,
     if page:
         lines.append("Status page: %s/" % page.rstrip("/"))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def notes(told: Facts) -> list[str]:
+    """What a machine tells of its upgrade that a person should do something about, in short; the whole of it is in the report's file."""
+    said = []
+    yours = [entry["file"] for entry in told.get("conffiles") or [] if entry["kept"] == "yours"]
+    if yours:
+        said.append("kept your version of %s; the new one lies beside" % _some(yours))
+    off = [entry["uri"] for entry in told.get("sources") or [] if entry["action"] == "disabled"]
+    if off:
+        said.append("switched off: %s" % _some(off))
+    spare = (told.get("spare_ssh") or {}).get("problem")
+    if spare:
+        said.append("went without a spare sshd: %s" % spare)
+    left = ["%d %s" % (len(told[what]), what) for what in ("obsolete", "residual", "unneeded") if told.get(what)]
+    if left:
+        said.append("packages left over: %s" % ", ".join(left))
+    said += ["PostgreSQL %s" % sentence for sentence in collations.sentences(told.get("postgresql") or [])]
+    return said
+
+
+def _some(names: t.Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" and %d more" % (len(names) - 3) if len(names) > 3 else "")
 
 
 def text_of_fleet(leases: t.Mapping[str, Facts] | None, machines: Facts, now: float, everything: bool = False) -> str:

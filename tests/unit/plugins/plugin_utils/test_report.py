@@ -114,3 +114,21 @@ def test_when_one_machine_refuses_beforehand_the_report_says_who_and_why_and_tha
     assert report["machines"]["m2"] == {"state": "waiting", "why": "it is all of them or none, and m1 cannot go"}
     assert report["next"][0] == "m1 has to be looked at: web is past its point of no return: r"
     assert "m2           did not go" in _report.text_of_run(report)
+
+
+def test_what_a_machine_tells_of_its_upgrade_is_shown_in_short_and_kept_whole():
+    depending = [{"kind": "index", "name": "i"}]
+    told = {
+        "conffiles": [{"file": "/etc/%s" % name, "kept": "yours", "beside": "x"} for name in "abcd"] + [{"file": "/etc/n", "kept": "new", "beside": "y"}],
+        "sources": [{"uri": "https://apt.example.org", "action": "disabled"}, {"uri": "x", "action": "moved"}],
+        "spare_ssh": {"problem": "nobody logged in"}, "obsolete": ["python3.11"], "residual": None, "unneeded": [],
+        "postgresql": [{"cluster": "15/main", "databases": [{"name": "app", "recorded": "2.36", "actual": "2.41", "depending": depending}]}],
+    }
+    assert _report.notes(told) == [
+        "kept your version of /etc/a, /etc/b, /etc/c and 1 more; the new one lies beside", "switched off: https://apt.example.org",
+        "went without a spare sshd: nobody logged in", "packages left over: 1 obsolete",
+        "PostgreSQL 15/main, database app: its collations have changed (2.36 to 2.41), and 1 of its indexes is in the old order."]
+    plan = {"run": "r", "hosts": ["m1"], "target": "trixie"}
+    made = _report.of_run(plan, {"applications": {}, "machines": {"m1": {"state": "done", "why": ""}}}, {"m1": {"status": {"report": told}}}, 0.0)
+    assert made["machines"]["m1"]["report"] == told
+    assert "                 switched off: https://apt.example.org" in _report.text_of_run(made)
