@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -17,6 +18,7 @@ from lease_endpoint.providers.foreign import Member
 from tests.contract.endpoint import until
 from tests.etcd import Etcd, missing
 from tests.etcd_sessions import Elect, Session
+from tests.integration.other_series import NotToBeHad, unpacked
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -165,6 +167,21 @@ def test_resignation_while_frozen_is_the_holders_own_will_and_the_next_is_frozen
     assert provider.read().holder == "db/1"
     provider.thaw(displaced)
     assert other.gateway.time_to_live(lease_of(etcd, election)).granted == 7, "the duration is the second leader's own"
+
+
+@pytest.mark.parametrize("number, leads", [(signal.SIGTERM, "db/0"), (signal.SIGINT, "db/1")], ids=["terminated", "interrupted"])
+def test_etcdctl_elect_that_is_frozen_stays_leader_when_it_is_terminated_and_resigns_when_it_is_interrupted(etcd, election, provider, number, leads):
+    first = Elect(etcd, election, "db/0").leads()
+    second = Elect(etcd, election, "db/1")
+    try:
+        until(lambda: len(provider.read().members) == 2)
+        displaced = provider.displaced()
+        provider.freeze(displaced)
+        first.end(number)
+        provider.tend(displaced)
+        assert (provider.read().holder, provider.read().frozen) == (leads, True)
+    finally:
+        second.end()
 
 
 def test_all_candidates_gone_is_told_once_and_the_next_leader_is_frozen(etcd, election, provider):
@@ -318,6 +335,24 @@ def test_etcdctl_elect_does_not_notice_a_handover_which_is_why_it_is_off_by_defa
     second.leads()
     assert first.process.poll() is None
     first.end()
+
+
+def test_etcd_of_the_next_series_holds_a_leader_past_its_session_as_well(tmp_path, monkeypatch):
+    try:
+        monkeypatch.setenv("PATH", f"{unpacked('trixie', 'etcd-server')}/usr/bin:{os.environ['PATH']}")
+    except NotToBeHad as why:
+        pytest.skip(str(why))
+    with Etcd(tmp_path / "etcd") as newer:
+        assert '"3.5' in newer.ctl("endpoint", "status", "-w", "json")
+        holder, other = Session(newer, "e", "db/0").leads(), Session(newer, "e", "db/1")
+        provider = Provider("db", {"endpoints": newer.endpoints, "election": "e"})
+        displaced = provider.displaced()
+        term = provider.freeze(displaced).term
+        holder.end()
+        read = provider.read()
+        assert (read.holder, read.term, read.frozen) == ("db/0", term, True) and provider.tend(displaced) == []
+        provider.thaw(displaced)
+        assert provider.read().frozen is False and other.leader is None
 
 
 def test_unreachable_etcd_is_never_no_leader(tmp_path):

@@ -194,6 +194,20 @@ def test_double_failing_hook_is_named_and_thaw_waits_for_a_person(stage):
     assert set(stage.locks().values()) == {None}
 
 
+def test_double_slow_completion_is_answered_as_owed_and_done_when_asked_again(stage, monkeypatch):
+    monkeypatch.setattr(juju, "THAW", 0.3)
+    provider = stage.provider()
+    displaced = provider.displaced()
+    provider.freeze(displaced)
+    stage.model.held_back.add("completed")
+    with pytest.raises(Unreachable) as owed:
+        provider.thaw(displaced)
+    assert "not completed in 0 s" in owed.value.msg
+    stage.model.held_back.clear()
+    provider.thaw(displaced)
+    assert set(stage.locks().values()) == {None} and len(stage.controller.did("UpgradeSeriesComplete")) == 3
+
+
 def test_double_lock_in_error_is_refused_and_says_what_to_do(stage):
     provider = stage.provider()
     displaced = provider.displaced()
@@ -264,6 +278,18 @@ def test_double_leaked_pin_cannot_be_seen_which_is_why_pins_are_only_assumed(sta
     provider.thaw(displaced)
     assert stage.pins() == {"0", "1", "2"} and provider.read().frozen is None
     assert stage.model.log.index(("lock deleted", "2")) > 0 and ("unpin", "2") not in stage.model.log
+
+
+def test_double_agent_pins_some_time_after_prepare_was_answered_and_the_freeze_waits_for_it(stage):
+    stage.model.held_back.add("pin")
+    provider = stage.provider(patience=1)
+    displaced = provider.displaced()
+    with pytest.raises(Unreachable):
+        provider.freeze(displaced)
+    assert set(stage.locks().values()) == {"prepare started"} and stage.pins() == set()
+    stage.model.held_back.clear()
+    provider.freeze(displaced)
+    assert stage.pins() == {"0", "1", "2"}
 
 
 def test_double_agent_that_could_not_pin_goes_on_and_nobody_is_told(stage):

@@ -21,6 +21,7 @@ from lease_endpoint.providers.foreign import Capabilities, Foreign, Leadership
 SPOKEN = range(6, 11)  # versions of facade MachineManager that have UpgradeSeriesPrepare and that we know
 OF_4 = 11  # from this version on it has not
 CHECK = 30.0  # seconds between two looks at the locks while frozen
+THAW = 30.0  # seconds after which an unpin is answered; what is not completed by then is owed, shown, and asked again
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between two looks while machines are being prepared or completed
 
 NOTES = (
@@ -145,7 +146,7 @@ class Juju(Foreign):
             bare = [machine for machine in ours if locks[machine].state is None and not locks[machine].gone and not self._done(status, machine)]
             if not waiting and not bare:
                 break
-            self._in_time(end, waiting or bare, "prepared")
+            self._in_time(end, waiting or bare, "prepared", self._patience)
             if bare:
                 self._prepare(bare, locks)
             time.sleep(pause)
@@ -191,9 +192,9 @@ class Juju(Foreign):
         error = told.get("error") or {}
         raise_if_error(error.get("message"), error.get("code"), error.get("info"))
 
-    def _in_time(self, end: float, machines: Sequence[str], what: str) -> None:
+    def _in_time(self, end: float, machines: Sequence[str], what: str, patience: float) -> None:
         if time.monotonic() > end:
-            raise Unreachable(f"{self.application}: machines {', '.join(machines)} were not {what} in {self._patience:.0f} s; they will be asked again")
+            raise Unreachable(f"{self.application}: machines {', '.join(machines)} were not {what} in {patience:.0f} s; they will be asked again")
 
     # Keeping
 
@@ -216,12 +217,13 @@ class Juju(Foreign):
     def thaw(self, displaced: Mapping[str, Any]) -> None:
         """Complete what we prepared, the leader's machine last, and see that the locks are gone. The pins themselves cannot be seen."""
         machines = list(reversed(displaced.get("machines", ())))
-        end, pause = time.monotonic() + self._patience, FIRST_PAUSE
+        patience, pause = min(THAW, self._patience), FIRST_PAUSE
+        end = time.monotonic() + patience
         while True:
             left = {machine: lock for machine, lock in self._locks(machines).items() if lock.state}
             if not left:
                 break
-            self._in_time(end, list(left), "completed")
+            self._in_time(end, list(left), "completed", patience)
             for machine, lock in left.items():
                 if lock.state == "error":
                     raise Denied(f"machine {machine} met an error in its series upgrade; look at `juju status` and resolve its units: it is completed then")
