@@ -138,7 +138,15 @@ class Plan:
             return Decision("halted", self.blocked[machine])
         failed = [name for name, status in statuses.items() if status == FAILED]
         running = [name for name, status in statuses.items() if status == RUNNING]
-        return _decide(self.step(machine), getattr(self, "_house"), statuses, failed, running)
+        house: _House = getattr(self, "_house")
+        decision = _decide(self.step(machine), house, statuses, failed, running)
+        if decision.kind == "go":
+            # Of those who wait for the same place, whoever comes first in the plan has it. Who has not asked yet keeps nobody waiting.
+            for other in self.hosts[:self.hosts.index(machine)]:
+                if statuses.get(other) == WAITING and _decide(self.step(other), house, statuses, failed, running).kind == "go" \
+                        and _decide(self.step(machine), house, statuses, failed, [*running, other]).kind == "wait":
+                    return Decision("wait", "%s is before it in the plan" % other)
+        return decision
 
     def ready(self, host: str, finished: Iterable[str], failed: Iterable[str], running: Iterable[str], halted: Iterable[str] = ()) -> str:
         """The same decision from four sets, as ``go``, ``wait`` or ``halted: why``."""

@@ -35,6 +35,17 @@ def test_waiting_machine_says_for_whom(turns):
     assert turns.take("m1").why == "m2 and m3 go first"
 
 
+def test_of_those_who_wait_for_the_same_place_the_first_in_the_plan_gets_it_and_nobody_waits_for_who_has_not_asked():
+    equals = Turns(plan({"db": {**FLEET["db"], "order": "any"}}, {"db": "db/0"}, {"m%d" % number: MachineState() for number in range(1, 4)}))
+    assert equals.take("m3").kind == "go", "it has asked first"
+    assert equals.take("m2").kind == equals.take("m1").kind == "wait"
+    equals.give("m3", done=True)
+    assert equals.take("m2").why == "m1 is before it in the plan"
+    assert equals.take("m1").kind == "go"
+    equals.give("m1", done=True)
+    assert equals.take("m2").kind == "go"
+
+
 def test_turn_given_back_as_done_lets_the_next_go(turns):
     turns.take("m2")
     turns.give("m2", done=True)
