@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 import urllib.request
 from contextlib import ExitStack
@@ -177,3 +179,36 @@ def test_pin_of_a_shut_gate_is_answered_and_leaves_nothing_behind(scene):
     assert scene.endpoint.pin("db")["kind"] == "unreachable"
     scene.open()
     assert not scene.lease["pinned"] and scene.lease["freeze"] is None and not scene.cluster.paused()
+
+
+def test_page_shows_members_the_freeze_and_a_thaw_that_is_owed(scene):
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("needs the package chromium")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1000, "height": 700})
+        page.goto(f"{scene.endpoint.url}/#token={scene.endpoint.tokens['run']}")
+        card = page.locator("li[data-application='db']")
+        look = playwright.expect
+        look(card.locator(".provider")).to_have_text("patroni")
+        look(card.locator(".members li")).to_have_count(2, timeout=20_000)
+        scene.endpoint.pin("db", "r9", who="run", duration=60)
+        look(card.locator(".badge")).to_have_text(["pinned", "frozen"], timeout=20_000)
+        look(card).to_contain_text("a pin pauses the whole cluster")
+        _picture(page, "frozen")
+        scene.shut()
+        scene.endpoint.pass_time(61)
+        look(card.locator(".badge")).to_have_text(["halted", "thaw owed"], timeout=20_000)
+        look(card).to_contain_text("frozen still, though nobody wants that", timeout=30_000)
+        look(card).to_contain_text("Who leads is not known", timeout=30_000)
+        _picture(page, "owed")
+        scene.open()
+        look(card.locator(".badge")).to_have_text(["halted"], timeout=30_000)
+        browser.close()
+
+
+def _picture(page, name):
+    if os.environ.get("PAGE_PICTURES"):
+        page.screenshot(path=f"{os.environ['PAGE_PICTURES']}/{name}.png", full_page=True)

@@ -76,23 +76,44 @@ function application(lease) {
   if (lease.pinned) badge("pinned", "pinned");
   if (lease.overdue) badge("overdue", "overdue");
   if (lease.handover) badge("handover", `handing over from ${lease.handover.from}`);
+  const freeze = lease.freeze;
+  if (freeze) badge(freeze.wanted && freeze.confirmed ? "pinned" : "overdue", !freeze.wanted ? "thaw owed" : freeze.confirmed ? "frozen" : "being frozen");
 
-  const leader = lease.holder === null
-    ? element("span", "leader none", "no leader")
-    : element("span", lease.overdue ? "leader late" : "leader", lease.overdue ? `kept for ${lease.holder}` : `${lease.holder} leads`);
-  const expiry = lease.expires_at === null ? null : element("span", "expiry", moment(lease.expires_at, lease.overdue ? "late" : "expiry"));
+  const expiry = lease.expires_at == null ? null : element("span", "expiry", moment(lease.expires_at, lease.overdue && lease.provider === "native" ? "late" : "expiry"));
   const made = element("li", "application", element("div", "head",
-    element("h3", "", lease.application), leader, element("span", "term", `term ${lease.term}`), ...badges, expiry));
+    element("h3", "", lease.application), leader(lease), lease.unreadable ? null : element("span", "term", `term ${lease.term}`),
+    lease.provider === "native" ? null : element("span", "provider", lease.provider), ...badges, expiry));
   made.dataset.application = lease.application;
   if (lease.halted) {
     made.append(element("p", "note halt",
       element("strong", "", `The pin of ${lease.halted.pinner} lapsed `), moment(lease.halted.since, "ago"), ` (${lease.halted.reason}). `,
       "Nothing new can be pinned here until a person has looked and cleared the halt."));
   }
+  if (lease.unreadable) made.append(element("p", "note trouble", element("strong", "", "Who leads is not known: "), lease.unreadable.msg));
+  if (freeze && freeze.error) {
+    made.append(element("p", "note trouble",
+      element("strong", "", freeze.wanted ? "The freeze is in trouble: " : "It is frozen still, though nobody wants that: "), freeze.error,
+      freeze.tries ? `. ${freeze.tries} ${freeze.tries === 1 ? "try" : "tries"} in vain; it will be tried again.` : "."));
+  }
   for (const pin of lease.pins) made.append(note(pin, lease));
-  const others = lease.units.filter((unit) => unit !== lease.holder);
+  if ((lease.members ?? []).length) made.append(members(lease));
+  const others = lease.provider === "native" ? lease.units.filter((unit) => unit !== lease.holder) : [];
   if (others.length) made.append(element("p", "units", `${lease.holder === null ? "seen in the election" : "also in the election"}: ${others.join(", ")}`));
   return made;
+}
+
+function leader(lease) {
+  if (lease.unreadable) return element("span", "leader none", "cannot be read");
+  if (lease.holder === null) return element("span", "leader none", "no leader");
+  return element("span", lease.overdue ? "leader late" : "leader", lease.overdue ? `kept for ${lease.holder}` : `${lease.holder} leads`);
+}
+
+const behind = (lag) => (lag >= 1e6 ? `, ${Math.round(lag / 1e6)} MB behind` : "");
+
+// Units as their own system sees them.
+function members(lease) {
+  return element("ul", "members", ...lease.members.map((member) =>
+    element("li", member.healthy ? "" : "ill", element("strong", "", member.unit), ` ${member.msg}${member.lag === null ? "" : behind(member.lag)}`)));
 }
 
 function note(pin, lease) {
@@ -101,12 +122,14 @@ function note(pin, lease) {
   fact("why", pin.reason);
   fact("since", clock(pin.since), ", ", moment(pin.since, "ago"));
   fact("until", clock(pin.until), ", ", moment(pin.until, "in"));
+  if (lease.capabilities && lease.capabilities.scope === "cluster") fact("holds", (lease.capabilities.notes ?? [])[0] ?? "its whole cluster");
   fact("found", `${pin.holder === null ? "no leader" : pin.holder} in term ${pin.term}`,
-    pin.term === lease.term ? "; unchanged" : element("strong", "", `; now term ${lease.term}`));
+    lease.unreadable ? "" : pin.term === lease.term ? "; unchanged" : element("strong", "", `; now term ${lease.term}`));
   return element("div", "note pin", "pinned by ", element("strong", "", pin.pinner), facts);
 }
 
-const urgency = (lease) => (lease.halted ? 0 : lease.overdue || lease.holder === null ? 1 : lease.pinned ? 2 : 3);
+const owed = (lease) => lease.freeze && !lease.freeze.wanted;
+const urgency = (lease) => (lease.halted ? 0 : lease.overdue || lease.unreadable || owed(lease) || lease.holder === null ? 1 : lease.pinned ? 2 : 3);
 
 function lines(id, entries, text) {
   byId(id).hidden = entries.length === 0;
@@ -116,7 +139,8 @@ function lines(id, entries, text) {
 
 // Renewals move only times: then the times are moved, and a marked text stays marked.
 function draw() {
-  const shape = JSON.stringify(state, (key, value) => (["now", "expires_at", "expires_in", "renewed_at", "until", "until_in", "session_seen_in"].includes(key) ? undefined : value));
+  const moving = ["now", "expires_at", "expires_in", "renewed_at", "until", "until_in", "session_seen_in", "read_ago", "next_try_in"];
+  const shape = JSON.stringify(state, (key, value) => (moving.includes(key) ? undefined : key === "lag" && value !== null ? behind(value) : value));
   const leases = [...state.leases].sort((a, b) => urgency(a) - urgency(b) || a.application.localeCompare(b.application, undefined, { numeric: true }));
   if (shape !== drawn) {
     drawn = shape;
@@ -128,6 +152,7 @@ function draw() {
     const parts = [`${leases.length} ${leases.length === 1 ? "application" : "applications"}`, `${count((l) => l.pinned)} pinned`];
     if (count((l) => l.halted)) parts.push(`${count((l) => l.halted)} halted`);
     if (count((l) => l.holder === null)) parts.push(`${count((l) => l.holder === null)} without leader`);
+    if (count((l) => l.unreadable)) parts.push(`${count((l) => l.unreadable)} not readable`);
     byId("summary").textContent = parts.join(" · ");
     document.title = count((l) => l.halted) ? `(${count((l) => l.halted)} halted) Leases` : "Leases";
   } else {
