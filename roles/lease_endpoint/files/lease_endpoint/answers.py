@@ -215,7 +215,8 @@ def _kinds() -> dict[int, list[str]]:
 
 KINDS = _kinds()
 REFUSALS = {
-    status: create_model(f"Refusal{status}", __base__=Refusal, kind=(Literal[tuple(kinds)], ...)) for status, kinds in KINDS.items()  # type: ignore[call-overload]
+    status: create_model(f"Refusal{status}", __base__=Refusal, kind=(Literal[tuple(kinds)], ...))  # type: ignore[call-overload]
+    for status, kinds in KINDS.items()
 }
 _MEANINGS = {
     400: "Malformed, or the header Lease-Protocol is missing", 401: "No valid token", 403: "A right is missing", 404: "No such path",

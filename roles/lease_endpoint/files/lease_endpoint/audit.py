@@ -87,7 +87,8 @@ class AuditFile:
             os.chmod(path, 0o600)
             self._found = 0
         except OSError as trouble:
-            raise NotDurable(f"the audit log {path} cannot be opened: {trouble.strerror}; make its directory writable, or choose another --audit-log") from trouble
+            raise NotDurable(
+                f"the audit log {path} cannot be opened: {trouble.strerror}; make its directory writable, or choose another --audit-log") from trouble
 
     def commit(self, said: Iterable[Entry]) -> None:
         lines = [self._line(entry, "done") for entry in said]

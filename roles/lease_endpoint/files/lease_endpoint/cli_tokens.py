@@ -65,7 +65,8 @@ def rotate(
     name: str,
     data_dir: DataDir,
     overlap: Annotated[str, typer.Option(help="How long the present secret stays good beside the new one, as 2d or 12h.")],
-    expires_in: Annotated[Optional[str], typer.Option("--expires-in", help="The new one is worthless after this time. Default: as the present one was made.")] = None,
+    expires_in: Annotated[Optional[str], typer.Option(
+        "--expires-in", help="The new one is worthless after this time. Default: as the present one was made.")] = None,
     output: Output = None,
 ) -> None:
     """Make a second secret for a token, with its name and rights, and let the present one run out."""
@@ -95,7 +96,8 @@ def listed(data_dir: DataDir) -> None:
             end = "-" if row.expires_at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(row.expires_at))
             over = row.expires_at is not None and row.expires_at <= time.time()
             applications = list(row.units) if row.units else row.applications or ["*"]
-            typer.echo("\t".join([row.name, ",".join(row.scopes), ",".join(applications), ",".join(shown(row.units)) or "-", end + (" expired" if over else "")]))
+            words = [row.name, ",".join(row.scopes), ",".join(applications), ",".join(shown(row.units)) or "-", end + (" expired" if over else "")]
+            typer.echo("\t".join(words))
 
 
 @token.command("revoke")

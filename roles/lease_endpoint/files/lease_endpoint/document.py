@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 from fastapi import FastAPI, Security
 from fastapi.openapi.utils import get_openapi
@@ -16,7 +16,7 @@ from lease_endpoint.door import PROTOCOL
 
 # For the document alone: the door reads the header itself, so that every refusal has a body of ours.
 Bearer = Annotated[
-    "HTTPAuthorizationCredentials | None",
+    Optional[HTTPAuthorizationCredentials],
     Security(HTTPBearer(scheme_name="token", description="A token of this endpoint: lease_ID_SECRET", auto_error=False)),
 ]
 
