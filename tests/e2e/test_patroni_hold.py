@@ -71,3 +71,10 @@ def test_a_rollback_beyond_the_last_etcd_member_is_refused_with_the_reason_and_t
     assert refused.before == refused.after == boots(held[0].fleet)
     assert set(refused.series.values()) == {"trixie"}
     assert not refused.paused
+
+
+def test_the_oracle_would_have_seen_a_lost_write(held, refused):    # pylint: disable=unused-argument
+    """Last of all: a row is taken away behind the client's back."""
+    run, writer = held
+    run.fleet["m1"].ssh("runuser -u postgres -- psql -qc 'DELETE FROM written WHERE id = 7'")
+    assert writer.lost() == {"pg1": [7], "pg2": [7], "pg3": [7]}

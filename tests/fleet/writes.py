@@ -60,11 +60,16 @@ class Writer:
         wanted = len(self.acknowledged) + count
         self.cluster.until(lambda: len(self.acknowledged) >= wanted, f"{count} more writes")
 
-    def lost(self) -> dict:
-        """Return {member: acknowledged ids that it does not have}, for the leader and, once they have caught up, for every replica."""
-        self.cluster.until(self.cluster.whole, "every member to be there and to have caught up")
+    def lost(self, patience: float = 10) -> dict:
+        """Return {member: acknowledged ids that it does not have}, for the leader and every replica, which may be ``patience`` s behind."""
+        self.cluster.until(self.cluster.whole, "every member to be there")
         sent = {entry["id"] for entry in self.acknowledged}
-        return {member: sorted(sent - self._stored(machine.ip)) for member, machine in self.cluster.members.items()}
+        deadline = time.monotonic() + patience
+        while True:
+            missing = {member: sorted(sent - self._stored(machine.ip)) for member, machine in self.cluster.members.items()}
+            if not any(missing.values()) or time.monotonic() > deadline:
+                return missing
+            time.sleep(0.5)
 
     def _stored(self, address: str) -> set:
         alone = self.cluster.home / f"dsn-{address}"
