@@ -14,7 +14,7 @@ import os
 import shutil
 from typing import Any, List, Mapping, Optional, Tuple
 
-from . import archived, conffiles, keepsakes, kept, leftovers, os_release, preseed, report, sources, ssh, units
+from . import archived, before_reboot, conffiles, keepsakes, kept, leftovers, os_release, preseed, report, sources, ssh, units
 from .._postgres import collations
 from .._watcher import health
 from .._watcher.steps import Context, Phase, Step, StepFailed
@@ -260,6 +260,9 @@ class Debian:
         if complaint:
             raise StepFailed("dpkg is not content: {0}".format(complaint))
         leftovers.look(context, self._apt)
+        stops = before_reboot.problems(context.run, os.path.dirname(self._etc) or "/") if self._reboots else []
+        if stops:
+            raise StepFailed("The machine would not come back from its reboot whole: {0}.".format("; ".join(stops)))
 
 
 def _tell_collations(context: Context) -> None:
