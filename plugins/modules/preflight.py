@@ -13,8 +13,10 @@ version_added: 0.1.0
 author:
   - the leasehold.series_upgrade authors (@leasehold)
 description:
-  - Looks at the series, the room on the disks, the packages and their sources, the way back, the record of the watcher and the path
-    of its control socket, in one call. Changes nothing.
+  - Looks at the series, the room on the disks, the packages and their sources, services, databases and the network, the way back, the
+    record of the watcher and the path of its control socket, in one call. Changes nothing.
+  - With O(predict) it also finds out what the upgrade would do, with an apt of its own in a directory that is deleted afterwards. It
+    fetches the lists of the target and nothing of the machine's own apt or dpkg is touched or locked.
   - With O(prove_snapshot) it takes a snapshot for a moment, reads it and drops it again, so that nothing is left.
   - Does not fail because of what it finds. The findings that forbid the upgrade are in RV(problems), one sentence each.
   - A machine in the middle of this same upgrade is only asked what still matters, so that a run can be resumed.
@@ -31,31 +33,14 @@ options:
   method:
     description: How the machine will be upgraded.
     type: str
-    choices: [command, debian]
+    choices: [command, debian, ubuntu]
     default: debian
   debian:
-    description: What the method V(debian) has to know of this machine.
+    description: Options of the method V(debian), as docs/machine_upgrade.md lists them. What is wrong with them is a finding.
     type: dict
-    suboptions:
-      sources:
-        description:
-          - What becomes of apt sources that are not the distribution's own, by a glob over their URI. The first that matches counts.
-          - V(follow) goes to the same suite of the target, V(keep) leaves the source alone, V(disable) switches it off, any other word is
-            the suite to go to. Without a rule it is switched off.
-        type: dict
-      restarts:
-        description:
-          - Whether maintainer scripts may restart services. V(hold) lets all but ssh run on until the reboot.
-          - By default V(hold) when the machine reboots at the end, else V(allow).
-        type: str
-        choices: [hold, allow]
-      lock_timeout:
-        description: Seconds to wait for another program that holds apt.
-        type: int
-      protect:
-        description: Globs over the names of packages that the upgrade must not remove.
-        type: list
-        elements: str
+  ubuntu:
+    description: Options of the method V(ubuntu), as docs/ubuntu.md lists them. What is wrong with them is a finding.
+    type: dict
   snapshot:
     description: What the machine can be brought back from.
     type: dict
@@ -108,8 +93,46 @@ options:
   min_free_mb:
     description:
       - Megabytes that must be free on each file system that the upgrade writes to.
-      - By default 2048 for the method V(debian), and 64 for V(command).
+      - By default what was predicted; without a prediction 2048, and 64 for the method V(command).
     type: int
+  machine:
+    description:
+      - The machine, as the inventory calls it.
+      - By default C(inventory_hostname).
+    type: str
+  accepted_findings:
+    description:
+      - Findings to go on with, by their id, or as C({id, machine, reason}) with machine and reason left out where they do not matter.
+      - An accepted inhibitor stays among RV(findings) and is not among RV(problems). What the upgrade cannot work with is refused.
+      - By default the variable C(series_upgrade_accepted_findings).
+    type: list
+    elements: raw
+  predict:
+    description: Whether to find out what the upgrade would do. Never done for the method V(command), nor in the middle of an upgrade.
+    type: bool
+    default: false
+  predict_timeout:
+    description: Seconds for the whole prediction. What is not known by then is told as not predicted.
+    type: int
+    default: 180
+  serves:
+    description:
+      - What the applications of this machine need, so that a removal that would take it away is told.
+      - By default made of the variable C(series_upgrade_applications).
+    type: dict
+    suboptions:
+      units:
+        description: Units of systemd.
+        type: list
+        elements: str
+      programs:
+        description: Commands, by path or name.
+        type: list
+        elements: str
+      ports:
+        description: TCP ports where something of theirs listens.
+        type: list
+        elements: int
 attributes:
   check_mode:
     description: Looks in the same way in check mode.
@@ -234,22 +257,18 @@ sources:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._release import inhibitors, machine, sources
+from ..module_utils._preflight import accepted, rooms
+from ..module_utils._preflight.finding import INHIBITOR
+from ..module_utils._preflight.survey import survey
+from ..module_utils._release import sources
 from ..module_utils._watcher.steps import StepFailed
 
 OPTIONS = dict(
     target=dict(type="str", required=True),
     run=dict(type="str"),
-    method=dict(type="str", choices=["command", "debian"], default="debian"),
-    debian=dict(
-        type="dict",
-        options=dict(
-            sources=dict(type="dict"),
-            restarts=dict(type="str", choices=["hold", "allow"]),
-            lock_timeout=dict(type="int"),
-            protect=dict(type="list", elements="str"),
-        ),
-    ),
+    method=dict(type="str", choices=["command", "debian", "ubuntu"], default="debian"),
+    debian=dict(type="dict"),
+    ubuntu=dict(type="dict"),
     snapshot=dict(
         type="dict",
         options=dict(
@@ -268,24 +287,36 @@ OPTIONS = dict(
     runtime_dir=dict(type="path", default="/run/series-upgrade"),
     series_file=dict(type="path", default="/etc/os-release"),
     min_free_mb=dict(type="int"),
+    machine=dict(type="str"),
+    accepted_findings=dict(type="list", elements="raw"),
+    predict=dict(type="bool", default=False),
+    predict_timeout=dict(type="int", default=180),
+    serves=dict(
+        type="dict",
+        options=dict(units=dict(type="list", elements="str"), programs=dict(type="list", elements="str"), ports=dict(type="list", elements="int")),
+    ),
 )
 
 
 def answer(seen, wanted):
-    """What the module says of the machine it has seen."""
-    found = inhibitors.findings(seen, wanted)
-    series = seen.release.codename if seen.release else None
+    """What the module says of the machine it has looked at."""
+    machine, prediction = seen.machine, seen.prediction
+    known = accepted.read(wanted["accepted_findings"], rooms.KINDS)
+    found = accepted.apply([finding._asdict() for finding in seen.findings], known, wanted["machine"] or "")
+    series = machine.release.codename if machine.release else None
     return dict(
         changed=False,
         series=series,
         target=wanted["target"],
         on_target=series == wanted["target"],
-        problems=[finding.sentence() for finding in found if finding.severity == inhibitors.INHIBITOR],
-        findings=[finding._asdict() for finding in found],
-        marker=seen.marker,
-        boot_id=seen.boot_id,
-        python="%d.%d" % seen.python,
-        sources=[sources.tell(change) for change in seen.packages.moves] if seen.packages else [],
+        problems=[("%s %s" % (one["what"], one["remedy"])).strip() for one in found if one["severity"] == INHIBITOR and one["accepted"] is None],
+        findings=found,
+        predicted=prediction.whole if prediction else None,
+        predict_seconds=prediction.seconds if prediction else 0.0,
+        marker=machine.marker,
+        boot_id=machine.boot_id,
+        python="%d.%d" % machine.python,
+        sources=[sources.tell(change) for change in machine.packages.moves] if machine.packages else [],
     )
 
 
@@ -293,8 +324,9 @@ def main():
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     try:
         wanted = dict(module.params, prove_snapshot=module.params["prove_snapshot"] and not module.check_mode)
-        module.exit_json(**answer(machine.look(wanted), wanted))
-    except StepFailed as problem:
+        accepted.read(wanted["accepted_findings"], rooms.KINDS)
+        module.exit_json(**answer(survey(wanted), wanted))
+    except (StepFailed, accepted.Unknown) as problem:
         module.fail_json(msg=str(problem))
 
 
