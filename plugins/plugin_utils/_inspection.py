@@ -142,6 +142,11 @@ def pinner(whoami: t.Mapping[str, t.Any], run: str, applications: t.Iterable[str
     if refused:
         raise Refusal("forbidden", "the token of %s may not pin %s (only %s); use one that may. %s" % (
             whoami["identity"], ", ".join(refused), ", ".join(allowed or []), UNCHANGED))
+    hosted = whoami.get("units")
+    strange = [name for name in applications if hosted and name not in hosted]
+    if strange:
+        raise Refusal("forbidden", "the token of %s is a machine's, which pins only what it hosts (%s) and not %s; use an operator's. %s" % (
+            whoami["identity"], ", ".join(sorted(hosted)), ", ".join(strange), UNCHANGED))
     return "%s/%s" % (whoami["identity"], run)
 
 

@@ -267,3 +267,10 @@ def test_rule_of_no_return_is_overridden_by_naming_its_application_only():
 
 def test_rule_of_no_return_is_not_asked_when_none_of_its_machines_goes_back():
     go_back({"m1": UP, "m2": UP}, chosen=())
+
+
+def test_a_machines_token_pins_only_what_it_hosts():
+    whoami = {"identity": "m1", "scopes": ["pin"], "units": {"db": ["db/0"]}}
+    assert _inspection.pinner(whoami, RUN, ["db"]) == "m1/to-trixie"
+    with pytest.raises(Refusal, match="hosts .db. and not web; use an operator's"):
+        _inspection.pinner(whoami, RUN, ["db", "web"])
