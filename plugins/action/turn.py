@@ -155,7 +155,7 @@ class ActionModule(ActionBase):
         unpinned, problems = _leadership.let_go(self._book, applications, self._client, self._check, self._say)
         if not self._check:
             _leadership.step_down(self._book, self._client)
-        halted = _leadership.halted(applications, self._client) if applications else {}
+        halted = _leadership.halted(applications, self._client) if applications and not self._book.read()["blind"] else {}
         book = RunBook(self._book.read())
         told = _leadership.told(book, applications, halted)
         machines = {host: {"state": entry["state"], "why": entry["why"]} for host, entry in book.turns.machines.items()}

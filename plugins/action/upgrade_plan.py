@@ -13,6 +13,7 @@ import typing as t
 
 from ansible import constants as C
 from ansible import context
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -35,6 +36,9 @@ OPTIONS = {
     "force": {"type": "list", "elements": "str", "default": []},
     "preflight": {"type": "dict"},
 }
+# The endpoint may be gone for long, and that is no reason to leave machines as they are.
+GONE = ("unreachable", "timeout", "stopping")
+WITHOUT = " To go back without the endpoint, while leaders may change: -e series_upgrade_pin=false."
 
 
 class ActionModule(ActionBase):
@@ -46,11 +50,14 @@ class ActionModule(ActionBase):
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         variables = task_vars or {}
         result = super().run(tmp, variables)
-        values = _action_options.options(self, OPTIONS, variables, endpoint_required=bool(self._task.args.get("applications")))
+        # A way back is needed most when the endpoint is gone, and who says that leaders may change needs none.
+        without = self._task.args.get("purpose") == "rollback" and not boolean(self._task.args.get("pin", True), strict=False)
+        values = _action_options.options(self, OPTIONS, variables, endpoint_required=bool(self._task.args.get("applications")) and not without)
         try:
             return {**result, **self._plan(values, variables)}
         except LeaseError as problem:
-            return {**result, "failed": True, "kind": problem.kind, "msg": _inspection.next_step(problem)}
+            hint = WITHOUT if problem.kind in GONE and values["purpose"] == "rollback" and values["pin"] else ""
+            return {**result, "failed": True, "kind": problem.kind, "msg": _inspection.next_step(problem) + hint}
         except (PlanError, ApplicationsError) as problem:
             return {**result, "failed": True, "kind": "invalid", "msg": "%s %s" % (problem.msg, _inspection.UNCHANGED)}
         except Refusal as problem:
@@ -71,19 +78,25 @@ class ActionModule(ActionBase):
         if purpose == "rollback":
             _inspection.points_of_no_return(applications, machines, target, values["force"])
 
-        pinner, leases = "", {}
+        pinner, leases, blind = "", {}, False
         concerned = [name for name, application in applications.items() if any(host in machines and machines[host].goes for host in application.machines)]
         if applications:
-            client = _action_options.client(values)
-            pinner = _inspection.pinner(client.whoami(), run, concerned if values["pin"] else [])
-            leases = client.leases(sorted(applications))
+            try:
+                client = _action_options.client(values)
+                pinner = _inspection.pinner(client.whoami(), run, concerned if values["pin"] else [])
+                leases = client.leases(sorted(applications))
+            except LeaseError as problem:
+                blind = purpose == "rollback" and not values["pin"] and (problem.kind in GONE or not values["endpoint_url"])
+                if not blind:
+                    raise
+                Display().warning("Nobody can be asked who leads (%s): machines go back wherever the leaders are." % problem.msg.rstrip("."))
             _inspection.free(leases, concerned, pinner, values["takeover"])
         # The plan calls a target what the machines go to, and a rollback knows only what they come from.
         made = plan(values["applications"], _inspection.leaders(leases), machines, purpose=purpose, target="" if purpose == "rollback" else target)
         if made.blocked and not made.hosts:
             raise Refusal("blocked", "no machine can go. %s" % " ".join("%s." % why.rstrip(".") for why in made.blocked.values()))
 
-        content = _run_book.opening(made, target, run, session, pinner, values["pin"], values["pin_duration"], values["takeover"], controller)
+        content = _run_book.opening(made, target, run, session, pinner, values["pin"], values["pin_duration"], values["takeover"], controller, blind)
         for name, lease in leases.items():
             if lease.pin_of(pinner) is not None and name in content["applications"]:
                 content["applications"][name]["pinned_before"] = True

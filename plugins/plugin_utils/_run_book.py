@@ -21,13 +21,14 @@ IDLE, PINNED, UNPINNED, STOPPED = "idle", "pinned", "unpinned", "halted"
 
 def opening(
     plan: Plan, target: str, run: str, session: str, pinner: str, pin: bool, pin_duration: float, takeover: bool, controller: int,
+    blind: bool = False,
 ) -> dict[str, t.Any]:
     """
     The content of a new book. TARGET: the series that the run is about, also when it comes back from it. CONTROLLER: the process of the
-    playbook; whoever has another parent works for nobody.
+    playbook; whoever has another parent works for nobody. BLIND: nobody can be asked who leads, and nobody shall.
     """
     return {
-        "run": run, "session": session, "controller": controller, "pinner": pinner, "pin": pin, "pin_duration": pin_duration, "takeover": takeover,
+        "run": run, "session": session, "controller": controller, "pinner": pinner, "pin": pin, "pin_duration": pin_duration, "takeover": takeover, "blind": blind,
         "purpose": plan.purpose, "target": target, "plan": plan.as_dict(), "machines": Turns(plan).machines,
         "renewed_at": None, "heard_at": None,
         "applications": {

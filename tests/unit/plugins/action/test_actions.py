@@ -20,6 +20,8 @@ from ansible.errors import AnsibleActionFail
 from ansible_collections.leasehold.series_upgrade.plugins.action import turn, upgrade_plan, watcher_call
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _action_options
 from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._heartbeat import Orphaned
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._run_book import RunBook
+from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils._turn_file import TurnFile
 from ansible_collections.leasehold.series_upgrade.tests.unit.plugins.plugin_utils.fake_endpoint import FakeEndpoint
 
 APPLICATIONS = {"db": {"units": {"db/0": "m1", "db/1": "m2"}}}
@@ -110,6 +112,35 @@ def test_bad_input_is_one_sentence_and_a_kind(play, args, kind, sentence):
 def test_an_endpoint_that_does_not_answer_refuses_the_plan(play):
     play.endpoint.silent = True
     assert play.plan()["kind"] == "unreachable"
+
+
+UPGRADED = {"series": "trixie", "marker": {"state": "COMMITTED", "run": "to-trixie", "source_series": "bookworm", "target_series": "trixie"}, "problems": []}
+
+
+def test_way_back_without_the_endpoint_is_refused_with_the_option_that_allows_it(play):
+    play.hostvars["m1"]["__preflight_facts"] = play.hostvars["m2"]["__preflight_facts"] = UPGRADED
+    play.endpoint.silent = True
+    refused = play.plan(purpose="rollback")
+    assert refused["kind"] == "unreachable" and refused["msg"].endswith("-e series_upgrade_pin=false.")
+    assert "series_upgrade_pin" not in play.plan()["msg"], "an upgrade may wait for the endpoint"
+    assert play.plan(pin=False)["kind"] == "unreachable", "and is refused whether it pins or not"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", None])
+def test_machines_go_back_without_the_endpoint_when_leaders_may_change(play, url):
+    play.hostvars["m1"]["__preflight_facts"] = play.hostvars["m2"]["__preflight_facts"] = UPGRADED
+    play.endpoint.silent = True
+    planned = play.plan(purpose="rollback", pin="false", endpoint_url=url)
+    assert planned["ansible_facts"]["series_upgrade_plan"]["hosts"] == ["m1", "m2"], planned
+    back = {"state": "ROLLED_BACK", "series": "bookworm", "source_series": "bookworm"}
+    assert play.run(turn, "m1", state="take", endpoint_url=url)["turn"] == "go"
+    assert RunBook(TurnFile(planned["ansible_facts"]["series_upgrade_plan"]["turn_file"]).read()).decide("m2").kind == "wait", "min_healthy is kept"
+    for host in ("m1", "m2"):
+        assert play.run(turn, host, state="take", endpoint_url=url)["turn"] == "go"
+        assert play.run(turn, host, state="give", proof=back, endpoint_url=url)["turn"] == "done"
+    closed = play.run(turn, state="close", endpoint_url=url)
+    assert not closed.get("failed") and closed["applications"]["db"]["leadership_changes"] is None, "nobody has looked"
+    assert play.endpoint.calls == []
 
 
 def test_turns_pin_unpin_and_report(play):
