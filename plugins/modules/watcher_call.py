@@ -115,7 +115,8 @@ state:
 kind:
   description: >-
     For failures, one word to branch on. V(unreachable), V(untrusted) (host key), V(denied) (login), V(no_watcher) (nobody answers at the socket),
-    V(rejected) (the watcher said no), V(unexpected) (settled in another state), V(timeout), V(other_upgrade), V(invalid).
+    V(rejected) (the watcher said no), V(rolled_back), V(aborted), V(held) and V(unexpected) (settled in such a state instead, or in any other),
+    V(timeout), V(other_upgrade), V(invalid).
   returned: failure
   type: str
 refusal:

@@ -26,8 +26,8 @@ UNDER_WAY = {
 EXPECTED = {"upgrade": ("COMMITTED",), "commit": ("COMMITTED",), "rollback": ("ROLLED_BACK", "ABORTED"), "abort": ("ABORTED",)}
 # An upgrade that was begun in one of these is not to be begun anew by a mere repetition.
 NOT_FROM = {"upgrade": ("HELD", "INVALID", "ROLLBACK_FAILED", "ROLLBACK_REQUESTED", "ROLLING_BACK", "ROLLED_BACK", "ABORTED")}
-
-
+# How a settled machine that is not where it was wanted is called; what to do next differs. Anything else is unexpected, and for a person.
+ELSEWHERE = {"ROLLED_BACK": "rolled_back", "ABORTED": "aborted", "HELD": "held"}
 # What proves an outcome and tells a person about it. The rest (history, health) is for whoever asks for the status.
 TOLD = (
     "state", "series", "source_series", "target_series", "upgrade_id", "run", "machine", "reason", "since", "phase", "boot_id", "generation",
@@ -137,7 +137,7 @@ class Errand:
         if self._until == "answered" or not self._expect or state in self._expect:
             return {**result, "msg": "%s is %s" % (self._host, state)}
         why = self._status.get("reason")
-        return {**result, "failed": True, "kind": "unexpected", "msg": "%s is %s%s%s" % (
+        return {**result, "failed": True, "kind": ELSEWHERE.get(str(state), "unexpected"), "msg": "%s is %s%s%s" % (
             self._host, state, ": %s" % str(why).rstrip(".") if why else "", self._advice(state))}
 
     def _advice(self, state: t.Any) -> str:

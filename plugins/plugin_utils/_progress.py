@@ -53,7 +53,8 @@ def rows(content: t.Mapping[str, t.Any], notes: t.Mapping[str, str] | None = Non
     for name, known in sorted(content["applications"].items()):
         hosts = set(plan["applications"][name]["units"].values())
         carried |= hosts
-        found.append(_row(name, _leadership(known, content), hosts, machines, order, skipped, notes or {}))
+        through = all(machines.get(host, {"state": "done"})["state"] == "done" for host in hosts)
+        found.append(_row(name, _leadership(known, content, through), hosts, machines, order, skipped, notes or {}))
     loose = set(machines) - carried
     if loose:
         found.append(_row(LOOSE, "", loose, machines, order, skipped, notes or {}))
@@ -79,11 +80,12 @@ def _row(
     return Row(name, leadership, done, at_work, tuple(coming), stuck)
 
 
-def _leadership(known: t.Mapping[str, t.Any], content: t.Mapping[str, t.Any]) -> str:
-    """Whether the leadership is frozen, who leads, and what went wrong with that."""
+def _leadership(known: t.Mapping[str, t.Any], content: t.Mapping[str, t.Any], through: bool) -> str:
+    """Whether the leadership is frozen, who leads, and what went wrong with that. THROUGH: nothing is left to do for this application."""
     holder = "%s leads" % known["holder"] if known.get("holder") else "no leader known"
     changes = known.get("leadership_changes") or 0
-    word = {"idle": "not pinned yet", "pinned": "pinned", "unpinned": "unpinned", "halted": "HALTED"}[known["state"]]
+    before = "still pinned from before" if known.get("pinned_before") else "through" if through else "not pinned yet"
+    word = {"idle": before, "pinned": "pinned", "unpinned": "unpinned", "halted": "HALTED"}[known["state"]]
     if known["state"] == "pinned" and known.get("whole_cluster"):
         word = "pinned (its whole cluster)"
     if not content["pin"] and known["state"] in ("idle", "unpinned"):

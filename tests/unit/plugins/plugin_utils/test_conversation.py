@@ -280,7 +280,7 @@ def test_an_upgrade_that_was_rolled_back_is_a_failure_with_its_reason(clock):
     machine = Machine(clock, upgrade=["UPGRADING", "ROLLING_BACK", "ROLLED_BACK"])
     machine.more["reason"] = "db answers: failed 3 times"
     result = run(machine, clock, "upgrade")
-    assert result["failed"] and result["kind"] == "unexpected" and "db answers: failed 3 times" in result["msg"]
+    assert result["failed"] and result["kind"] == "rolled_back" and "db answers: failed 3 times" in result["msg"]
     assert result["status"]["state"] == "ROLLED_BACK"
 
 
@@ -292,7 +292,7 @@ def test_watching_is_enough_when_asked_for(clock):
 def test_a_held_machine_is_not_pushed_on_by_a_repetition(clock):
     machine = Machine(clock, "HELD")
     result = run(machine, clock, "upgrade")
-    assert result["failed"] and "resume, commit or roll it back" in result["msg"] and not machine.heard
+    assert result["failed"] and result["kind"] == "held" and "resume, commit or roll it back" in result["msg"] and not machine.heard
 
 
 @pytest.mark.parametrize("state", ["WATCHING", "HELD", "COMMITTED", "UPGRADING"])

@@ -48,6 +48,13 @@ def test_machines_done_before_are_done():
     assert "done m2 |" in lines(book(m2=MachineState(done=True)))["db"]
 
 
+def test_an_application_that_an_earlier_run_has_brought_through_is_not_said_to_wait_for_its_pin():
+    run = book(**{host: MachineState(done=True) for host in ("m1", "m2", "m3")})
+    assert lines(run)["db"] == "db: through, db/0 leads | done m1, m2, m3" and "not pinned yet" in lines(run)["web"]
+    run.applications["db"]["pinned_before"] = True
+    assert lines(run)["db"].startswith("db: still pinned from before, db/0 leads"), "it is unpinned at the end of this one"
+
+
 def test_a_change_of_leader_is_not_hidden():
     run = book()
     run.pinned("db")
