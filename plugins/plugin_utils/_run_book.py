@@ -28,7 +28,8 @@ def opening(
     playbook; whoever has another parent works for nobody. BLIND: nobody can be asked who leads, and nobody shall.
     """
     return {
-        "run": run, "session": session, "controller": controller, "pinner": pinner, "pin": pin, "pin_duration": pin_duration, "takeover": takeover, "blind": blind,
+        "run": run, "session": session, "controller": controller, "pinner": pinner, "pin": pin, "pin_duration": pin_duration, "takeover": takeover,
+        "blind": blind,
         "purpose": plan.purpose, "target": target, "plan": plan.as_dict(), "machines": Turns(plan).machines,
         "renewed_at": None, "heard_at": None,
         "applications": {
