@@ -6,7 +6,8 @@ Requests and markers that nobody would send or write, and whole lives disturbed 
 
     python -m tests.fuzz [--requests N] [--markers N] [--stories N] [--seed S]
 
-The seed is printed first and tells the whole run; the first crash or wrong state ends it with exit status 1.
+The seed is printed first and tells the whole run; the first crash or wrong state ends it with exit status 1. A long run tells how far it is, and
+what it has found until then when it is interrupted.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from tests.fuzz.talk import Talk
 from tests.rig.oracle import WrongState
 from tests.rig.story import DISTURBANCES, Story, tell
 
+# What is done between two words about it; each slice begins anew, with a seed of its own.
+SLICE = 500000
 # Lines in one go; in between the watcher's life goes on.
 BREATH = 8
 
@@ -90,11 +93,21 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         count, began = getattr(options, name), time.monotonic()
         if not count:
             continue
-        with tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory) as directory:
-            counts = run(count, seed, pathlib.Path(directory))
+        counts, done = collections.Counter[str](), 0
+        try:
+            while done < count:
+                with tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory) as directory:
+                    counts += run(min(SLICE, count - done), seed + done, pathlib.Path(directory))
+                done = min(done + SLICE, count)
+                if done < count:
+                    print("  %d of %d %s in %.0f s" % (done, count, name, time.monotonic() - began), flush=True)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
         seconds = time.monotonic() - began
-        print("%d %s in %.0f s (%.0f a second): %s" % (count, name, seconds, count / seconds, ", ".join(
+        print("%d %s in %.0f s (%.0f a second): %s" % (done, name, seconds, done / seconds, ", ".join(
             "%d %s" % (number, word) for word, number in counts.most_common())), flush=True)
+        if done < count:
+            return 130
     return 0
 
 
