@@ -15,9 +15,9 @@ from tests.contract.truth import ANSWERS
 from tests.schema import attack
 
 
-@pytest.fixture(name="paths", scope="module")
-def paths_(_running):
-    with urllib.request.urlopen(_running.url + "/openapi.json", timeout=10) as answer:
+@pytest.fixture(name="paths")
+def paths_(endpoint):
+    with urllib.request.urlopen(endpoint.url + "/openapi.json", timeout=10) as answer:
         return json.load(answer)["paths"]
 
 
