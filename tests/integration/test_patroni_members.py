@@ -170,7 +170,7 @@ def test_handover_is_refused_to_whoever_would_lose_something_with_a_sentence_tha
     displaced = db.displaced()
     db.freeze(displaced)
     cluster[unit].stop_postgres()
-    cluster.until(lambda: not health(db.read())[unit], "it to be seen down")
+    cluster.until(lambda: "PostgreSQL is stopped" in next(member for member in db.read().members if member.unit == unit).msg, "it to be seen down")
     assert "PostgreSQL is stopped" in refused(unit).msg
     cluster[unit].freeze()
     assert "did not answer" in refused(unit).msg

@@ -94,7 +94,8 @@ class Broker:
                     moment.book.put(NATIVE.thaw(lease, moment.now))
             for pin in moment.book.pins():
                 moment.book.put(pinning.after_outage(pin, moment.now))
-            lost = [freeze for freeze in moment.book.freezes() if freeze.application not in self.wards or self.wards[freeze.application].name != freeze.provider]
+            names_now = {application: ward.name for application, ward in self.wards.items()}
+            lost = [freeze for freeze in moment.book.freezes() if names_now.get(freeze.application) != freeze.provider]
         for freeze in lost:
             logging.getLogger("lease_endpoint").error("%s", foreign_pins.orphaned(freeze))
 

@@ -92,7 +92,8 @@ class View:
         found, ward = self._book.freeze(application), self._wards.get(application)
         if found is None:
             return None
-        answer = {"provider": found.provider, "wanted": found.wanted, "confirmed": found.confirmed, "since": found.since, "tries": found.tries, "error": found.error, "next_try_in": None}
+        answer = {"provider": found.provider, "wanted": found.wanted, "confirmed": found.confirmed, "since": found.since,
+                  "tries": found.tries, "error": found.error, "next_try_in": None}
         if ward is None or found.provider != ward.name:
             answer["error"] = orphaned(found)
         elif not (found.wanted and found.confirmed):

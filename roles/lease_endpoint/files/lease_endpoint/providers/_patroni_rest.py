@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from lease_endpoint.errors import Unreachable
+from lease_endpoint.errors import Invalid, Unreachable
 
 T = TypeVar("T")
 
 RUNNING = ("running", "streaming", "in archive recovery")  # 3.0 says running of replicas, 4.0 streaming
+CONNECT = 2.0  # seconds until a connection must stand: a machine that reboots should not hold up the others for long
 DOWN = ("stopped", "crashed", "start failed", "stop failed", "restart failed")  # what is on its way (starting, stopping, ...) is not down
 
 
@@ -37,6 +38,11 @@ class Said:
     @property
     def state(self) -> str:
         return str((self.own or {}).get("state", "unknown"))
+
+    @property
+    def told(self) -> str:
+        """Its state as half a sentence."""
+        return "PostgreSQL does not answer its own Patroni" if self.state == "unknown" else f"PostgreSQL is {self.state}"
 
     @property
     def running(self) -> bool:
@@ -59,11 +65,11 @@ class Said:
 class Rest:
     """`members`: unit to address. Safe to use from many threads."""
 
-    def __init__(self, members: Mapping[str, str], context: Optional[ssl.SSLContext], timeout: float, username: Optional[str], password_file: Optional[Path]) -> None:
+    def __init__(self, members: Mapping[str, str], context: ssl.SSLContext, timeout: float, username: Optional[str], password_file: Optional[str]) -> None:
         self.members = dict(members)
         self._user, self._password_file = username, password_file
         # No proxy and no redirect: the password goes to the members and to nobody else.
-        self._http = httpx.Client(verify=context if context else True, timeout=timeout, trust_env=False, follow_redirects=False)
+        self._http = httpx.Client(verify=context, timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT)), trust_env=False, follow_redirects=False)
 
     def close(self) -> None:
         self._http.close()
@@ -104,7 +110,7 @@ class Rest:
 
     def send(self, unit: str, method: str, path: str, body: Any = None, timeout: Optional[float] = None) -> httpx.Response:
         """Raises Unreachable when there was no answer, or none from a Patroni that lets us in."""
-        more: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+        more: dict[str, Any] = {} if timeout is None else {"timeout": httpx.Timeout(timeout, connect=CONNECT)}
         if self._user and self._password_file:
             more["auth"] = httpx.BasicAuth(self._user, self._password(self._password_file))
         try:
@@ -116,12 +122,31 @@ class Rest:
         return answer
 
     @staticmethod
-    def _password(path: Path) -> str:
+    def _password(path: str) -> str:
         # Read each time: it may be changed while we run.
         try:
-            return path.read_text(encoding="utf-8").strip("\r\n")
+            return Path(path).read_text(encoding="utf-8").strip("\r\n")
         except (OSError, ValueError) as trouble:
             raise Unreachable(f"password_file {path} cannot be read: {trouble}") from trouble
+
+
+def address(unit: str, value: Any) -> str:
+    """An http or https address without path, query or user."""
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query or "@" in parts.netloc:
+        raise Invalid(f"members: {unit}: {value!r} is no address; give it as https://HOST:PORT")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def tls(ca_file: Optional[str], cert_file: Optional[str], key_file: Optional[str]) -> ssl.SSLContext:
+    """Certificates are always verified: by `ca_file`, else by what the system trusts."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+        if cert_file:
+            context.load_cert_chain(cert_file, key_file)
+    except ssl.SSLError as trouble:
+        raise Invalid(f"ca_file, cert_file, key_file: these are not certificates and their key, PEM: {trouble}") from trouble
+    return context
 
 
 def same_place(one: str, other: str) -> bool:

@@ -19,11 +19,12 @@ ours, it ran when that began or at any time since, and its own Patroni says twic
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, Callable, Mapping, Optional
 
 from lease_endpoint.errors import Denied, Invalid, NoLeader, Stale, Unreachable
-from lease_endpoint.providers._patroni_options import Options, loopback, tls, web_address
-from lease_endpoint.providers._patroni_rest import Rest, Said, same_place
+from lease_endpoint.providers import _options
+from lease_endpoint.providers._patroni_rest import Rest, Said, address, same_place, tls
 from lease_endpoint.providers.foreign import Capabilities, Foreign, Leadership, Member
 
 POLL = 0.3  # seconds between two looks at something that is on its way
@@ -44,28 +45,38 @@ class Patroni(Foreign):
 
     def __init__(self, application: str, options: Mapping[str, Any]) -> None:
         self.application = application
-        given = Options(options)
-        members = given.units("members", '{"db/0": "https://m1:8008"}')
+        given = _options.Options(options)
+        members = given.take("members", dict, 'an object of units, as {"db/0": "https://m1:8008"}', needed=True)
+        username = given.text("username", "a name")
+        password_file, ca_file, cert_file, key_file = [self._readable(key, given.text(key, "the path of a file")) for key in (
+            "password_file", "ca_file", "cert_file", "key_file")]
+        timeout, self._patience = given.seconds("timeout", 0.5, 30, 5.0), given.seconds("patience", 1, 300, 30.0)
+        given.finish()
+        _options.both("username", username, "password_file", password_file)
+        _options.both("cert_file", cert_file, "key_file", key_file)
         self._names: dict[str, Optional[str]] = {}
-        addresses = {unit: self._address(unit, value) for unit, value in members.items()}
-        username, password_file = given.text("username"), given.file("password_file")
-        if (username is None) != (password_file is None):
-            raise Invalid("username and password_file belong together: give both or none")
-        context = tls(given.file("ca_file"), given.file("cert_file"), given.file("key_file"))
-        timeout, self._patience = given.seconds("timeout", 5, 0.5, 30), given.seconds("patience", 30, 1, 300)
-        given.done()
-        for unit, address in addresses.items():
-            if password_file and address.startswith("http:") and not loopback(address):
-                raise Invalid(f"members: {unit} at {address} would get the password in the clear; give an https address")
-        self._rest = Rest(addresses, context, timeout, username, password_file)
+        addresses = {_options.unit("members", name): self._address(name, value) for name, value in members.items()}
+        clear = _options.clear_text(list(addresses.values()))
+        if password_file and clear:
+            raise Invalid(f"members: {', '.join(clear)} would get the password in the clear; give https addresses")
+        self._rest = Rest(addresses, tls(ca_file, cert_file, key_file), timeout, username, password_file)
         self._last: dict[str, Said] = {}
         self._ran: set[str] = set()
 
-    def _address(self, unit: str, value: Any) -> str:
+    def _address(self, name: str, value: Any) -> str:
         if isinstance(value, dict) and set(value) <= {"url", "name"} and isinstance(value.get("name", ""), str):
-            self._names[unit] = value.get("name")
+            self._names[name] = value.get("name")
             value = value.get("url")
-        return web_address(f"members: {unit}", value)
+        return address(name, value)
+
+    @staticmethod
+    def _readable(key: str, path: Optional[str]) -> Optional[str]:
+        if path is not None:
+            try:
+                Path(path).read_bytes()
+            except OSError as trouble:
+                raise Invalid(f"{key}: {path} cannot be read: {trouble.strerror}") from trouble
+        return path
 
     def close(self) -> None:
         self._rest.close()
@@ -128,7 +139,7 @@ class Patroni(Foreign):
         if one.own is None:
             return Member(one.unit, False, one.trouble)
         if not one.running:
-            return Member(one.unit, False, f"PostgreSQL is {one.state}")
+            return Member(one.unit, False, one.told)
         if row is None:
             return Member(one.unit, False, "the cluster does not know it at present")
         return Member(one.unit, True, str(row.get("state", one.state)), 0 if leads else lag if isinstance(lag, int) else None)
@@ -202,11 +213,16 @@ class Patroni(Foreign):
         self._ran |= {unit for unit, one in self._last.items() if one.running}
         if displaced.get("pause"):
             return []
-        told = []
+        told, troubles = [], []
         for unit, one in self._last.items():
             if one.down and one.paused and unit in self._ran | set(displaced.get("running", ())):
-                told += self._start(unit)
-        return told
+                try:
+                    told += self._start(unit)
+                except Unreachable as trouble:
+                    troubles.append(trouble.msg)
+        if troubles and not told:
+            raise Unreachable("; ".join(troubles))
+        return told + troubles
 
     def _start(self, unit: str) -> list[str]:
         time.sleep(AGAIN)
@@ -247,7 +263,7 @@ class Patroni(Foreign):
         if said is None or row is None:
             raise Denied(f"{to} is no member of {self.application} at present; its members are {', '.join(sorted(self._rest.members))}")
         if not said.running:
-            raise Denied(f"{to} cannot lead {self.application}: {said.trouble or 'PostgreSQL is ' + said.state}; bring it up, then hand over")
+            raise Denied(f"{to} cannot lead {self.application}: {said.trouble or said.told}; bring it up, then hand over")
         if (row.get("tags") or {}).get("nofailover"):
             raise Denied(f"{to} must not lead {self.application}: it has the tag nofailover")
         if row.get("timeline") != leader.get("timeline"):
