@@ -201,6 +201,22 @@ def test_freeze_that_somebody_took_away_is_made_again_and_told_and_the_pin_keeps
     assert house.lease["pins"][0]["holder"] == "db/0" and house.lease["holder"] == "db/2"
 
 
+def test_leadership_that_nobody_exercises_under_the_freeze_is_kept_for_its_holder_and_overdue(house):
+    house.pin()
+    house.system.holder = None
+    assert (house.lease["holder"], house.lease["overdue"]) == ("db/0", True)
+    assert house.pin(OTHER)["kind"] == "no_leader", "nothing live to pin"
+    house.look()
+    assert (house.lease["holder"], house.lease["overdue"], house.lease["pins"][0]["holder"]) == ("db/0", True, "db/0")
+    house.system.holder, house.system.term = "db/1", 8
+    assert (house.lease["holder"], house.lease["overdue"]) == ("db/1", False)
+    house.system.holder = None
+    assert house.lease["holder"] is None, "somebody has led since"
+    house.system.holder, house.system.term = None, 7
+    house.unpin()
+    assert house.lease["holder"] is None
+
+
 def test_lapse_thaws_and_halts(house):
     house.pin()
     house.passed += 601

@@ -13,6 +13,7 @@ from lease_endpoint.ledger.sqlite import Book
 from lease_endpoint.errors import LeaseError
 from lease_endpoint.foreign_pins import orphaned
 from lease_endpoint.providers import NATIVE
+from lease_endpoint.providers.foreign import Leadership
 from lease_endpoint.records import Halt, Lease, Pin
 from lease_endpoint.wards import Reading, Ward, Wards
 
@@ -69,14 +70,21 @@ class View:
             raise reading
         read = reading.known()
         leads = next((member for member in read.members if member.unit == read.holder), None)
-        known = self._known(lease)
+        known, kept = self._known(lease), self._kept(lease.application, read)
         return {
-            **known, "holder": read.holder, "last_holder": read.holder or lease.holder, "term": read.term, "duration": None,
+            **known, "holder": read.holder or kept, "last_holder": read.holder or kept or lease.holder, "term": read.term, "duration": None,
             "expires_at": None, "expires_in": None, "renewed_at": None,
-            "overdue": known["pinned"] and leads is not None and not leads.healthy, "handover": None,
+            "overdue": kept is not None or (known["pinned"] and leads is not None and not leads.healthy), "handover": None,
             "units": sorted(member.unit for member in read.members), "members": [asdict(member) for member in read.members],
             "read_ago": round(time.monotonic() - reading.at, 3),
         }
+
+    def _kept(self, application: str, read: Leadership) -> Optional[str]:
+        """For whom the freeze keeps a leadership that nobody exercises at present: whom the pins found, if nobody has led since."""
+        freeze = self._book.freeze(application)
+        if read.holder is not None or read.frozen is False or freeze is None or not (freeze.wanted and freeze.confirmed):
+            return None
+        return next((pin.holder for pin in self._book.pins(application) if pin.term == read.term), None)
 
     def _known(self, lease: Lease) -> dict[str, Any]:
         """What the ledger and the configuration say, whoever leads."""
