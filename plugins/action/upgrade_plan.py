@@ -104,10 +104,13 @@ class ActionModule(ActionBase):
         skipped = {host: _inspection.why_skipped(machines[host], purpose, target) for host in made.skipped}
         tree = made.tree()
         Display().display(tree)
+        meant = {name: leases[name].meaning for name in concerned if values["pin"] and name in leases and leases[name].meaning}
+        for name in meant:
+            Display().display("%s: %s" % (name, meant[name]))
         facts = {
             "run": run, "session": session, "target": target, "purpose": purpose, "hosts": made.hosts, "players": _players(made.hosts),
             "skipped": skipped, "failed": dict(made.blocked),
-            "applications": sorted(content["applications"]), "hash": made.hash, "tree": tree, "turn_file": book.path,
+            "applications": sorted(content["applications"]), "hash": made.hash, "tree": tree, "turn_file": book.path, "pins": meant,
         }
         told = _promotions.warnings(applications, made.hosts, results) if purpose == "upgrade" else []
         return {"changed": False, "msg": _inspection.summary(made, skipped, purpose, target), "ansible_facts": {"series_upgrade_plan": facts},

@@ -150,6 +150,10 @@ ansible_facts:
         hash:
           description: Names this plan. Another order, leader or rule gives another one.
           type: str
+        pins:
+          description: What a pin means, for each application concerned whose leadership lives elsewhere.
+          type: dict
+          sample: {db: "led by patroni; a pin pauses the whole cluster: no failover, no restart of PostgreSQL by Patroni, while it lives"}
         tree:
           description: The plan as it was printed.
           type: str

@@ -169,6 +169,15 @@ class Lease:
         return (self.capabilities or {}).get("scope") == "cluster"
 
     @property
+    def meaning(self):  # type: () -> str
+        """What a pin means where the leadership lives elsewhere, for people; empty for the endpoint's own leases."""
+        if self.provider == "native":
+            return ""
+        notes = [str(note) for note in (self.capabilities or {}).get("notes") or ()]
+        return "led by %s; %s" % (self.provider, "; ".join(notes) or (
+            "a pin freezes its whole cluster" if self.whole_cluster else "a pin freezes this leadership alone"))
+
+    @property
     def counts_changes(self):  # type: () -> bool
         """Whether the term tells every change of the leader."""
         return bool((self.capabilities or {}).get("terms", True))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -73,6 +74,14 @@ def test_a_plan_names_hosts_in_order_and_where_its_book_is(play, capsys):
     with open(facts["turn_file"], encoding="utf-8") as file:
         assert json.load(file)["session"] == facts["session"]
     assert set(play.endpoint.calls) <= {"whoami", "leases"}, "planning changes nothing"
+
+
+def test_a_plan_says_what_a_pin_means_where_the_leadership_lives_elsewhere(play, capsys):
+    assert play.plan()["ansible_facts"]["series_upgrade_plan"]["pins"] == {}
+    play.endpoint.all["db"] = dataclasses.replace(play.endpoint.all["db"], provider="patroni", capabilities={"scope": "cluster", "notes": ["it pauses the cluster"]})
+    assert play.plan()["ansible_facts"]["series_upgrade_plan"]["pins"] == {"db": "led by patroni; it pauses the cluster"}
+    assert "db: led by patroni; it pauses the cluster" in capsys.readouterr().out
+    assert play.plan(pin=False)["ansible_facts"]["series_upgrade_plan"]["pins"] == {}
 
 
 def test_no_secret_gets_into_the_book_or_the_result(play):
