@@ -5,6 +5,7 @@ One fleet goes through it all. Each step is a fixture, so that a step that faile
 
 from __future__ import annotations
 
+import json
 import subprocess
 import typing as t
 
@@ -73,6 +74,14 @@ def test_an_upgraded_machine_is_a_whole_trixie_with_its_units_running(bookworm, 
     libc, *rest = bookworm.fleet["m3"].ssh(question, check=False).stdout.split()
     assert libc.startswith("2.41")
     assert rest == ["running", "active", "active"]
+
+
+def test_the_preflight_foretold_which_packages_come_and_go(bookworm, upgraded):    # pylint: disable=unused-argument
+    report = json.loads((bookworm.fleet.state / "reports/to-trixie-preflight.json").read_text(encoding="utf-8"))
+    (told,) = [finding["data"] for finding in report["findings"] if finding["id"] == "predicted" and finding["machine"] == "m3"]
+    here = set(bookworm.fleet["m3"].ssh("dpkg-query -f '${Package} ${db:Status-Status}\n' -W | sed -n 's/ installed$//p'").stdout.split())
+    assert told["new"] and set(told["new"]) <= here
+    assert not set(told["removed"]) & here
 
 
 def test_the_machine_that_is_ill_on_trixie_rolls_itself_back_and_the_run_says_so(upgraded):
