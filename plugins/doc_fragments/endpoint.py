@@ -31,8 +31,8 @@ options:
   endpoint_timeout:
     description:
       - Seconds the endpoint may take for an answer before it counts as unreachable. A connection must stand within 10 of them.
-      - A pin of leadership that lives elsewhere is answered when it is in force there. Patroni may take 30 s, Juju minutes; the endpoint
-        itself ends every call within 50 s unless a provider is given more patience there.
+      - A pin of leadership that lives elsewhere is answered when it is in force there. That may take half a minute with Patroni. The endpoint ends
+        every call within 50 s; what takes longer it goes on with by itself, and the same pin asked for again finds it done.
     type: float
     default: 60.0
 """
@@ -69,8 +69,8 @@ options:
   endpoint_timeout:
     description:
       - Seconds the endpoint may take for an answer before it counts as unreachable. A connection must stand within 10 of them.
-      - A pin of leadership that lives elsewhere is answered when it is in force there. Patroni may take 30 s, Juju minutes; the endpoint
-        itself ends every call within 50 s unless a provider is given more patience there.
+      - A pin of leadership that lives elsewhere is answered when it is in force there. That may take half a minute with Patroni. The endpoint ends
+        every call within 50 s; what takes longer it goes on with by itself, and the same pin asked for again finds it done.
     type: float
     default: 60.0
 """

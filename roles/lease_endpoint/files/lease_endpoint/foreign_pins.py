@@ -79,7 +79,10 @@ def pin(broker: Broker, ward: Ward, caller: Caller, item: dict[str, Any], wish: 
                 return moment.result(ward.application, new)
         except LeaseError as trouble:
             ward.failed()
-            _give_up(broker, ward, f"{caller.identity}/{wish.run}" if new else None, trouble)
+            try:
+                _give_up(broker, ward, f"{caller.identity}/{wish.run}" if new else None, trouble)
+            except LeaseError as worse:
+                raise Unreachable(f"{trouble.msg}; and that could not be noted ({worse.msg}): a pin may be left, and ends by its deadline") from trouble
             raise
 
 
@@ -105,7 +108,7 @@ def note(moment: Moment, ward: Ward, read: Leadership) -> None:
 
 
 def _give_up(broker: Broker, ward: Ward, pinner: Optional[str], trouble: LeaseError) -> None:
-    """Take the new pin away again; the steward thaws when it was the only one. What cannot be written is found by it as well."""
+    """Take the new pin away again; the steward thaws when it was the only one."""
     with broker.writing() as moment:
         freeze = moment.book.freeze(ward.application)
         gone = next((pin for pin in moment.book.pins(ward.application) if pin.pinner == pinner), None)
