@@ -5,6 +5,7 @@
 The figures of the README, each beside a named rival that ran a moment before on the same machine.
 
     python -m tests.bench [--quick] [pins] [upgrade] [signals] [rollbacks] [watching] [snapshots]
+    python -m tests.bench patroni        only when named: it boots real machines, needs root, and takes most of an hour
 
 Figures of one run may be compared with each other. Those of two machines, or of a busy machine, may not: look at the ratios.
 """
@@ -21,13 +22,14 @@ import tempfile
 import typing as t
 
 from ansible_collections.leasehold.series_upgrade.playbooks.loopback.stage import MARK, end_processes
-from tests.bench import pins, rollbacks, signals, snapshots, upgrade, watching
+from tests.bench import patroni, pins, rollbacks, signals, snapshots, upgrade, watching
 from tests.bench.table import Table
 
 SUBJECTS: dict[str, t.Callable[[pathlib.Path, bool], Table]] = {
     "pins": pins.measure, "upgrade": upgrade.measure, "signals": signals.measure, "rollbacks": rollbacks.measure, "watching": watching.measure,
     "snapshots": snapshots.measure,
 }
+NAMED: dict[str, t.Callable[[pathlib.Path, bool], Table]] = {"patroni": patroni.measure}        # not among those of a run that names none
 
 
 @contextlib.contextmanager
@@ -45,16 +47,16 @@ def workplace() -> t.Iterator[pathlib.Path]:
 def main(arguments: t.Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Figures, each beside a named rival.")
     parser.add_argument("--quick", action="store_true", help="small numbers; to see that it runs, not to quote")
-    parser.add_argument("subjects", nargs="*", help="which of %s; all when none is named" % ", ".join(SUBJECTS))
+    parser.add_argument("subjects", nargs="*", help="which of %s, by default; or %s" % (", ".join(SUBJECTS), ", ".join(NAMED)))
     wanted = parser.parse_args(arguments)
-    strange = set(wanted.subjects) - set(SUBJECTS)
+    strange = set(wanted.subjects) - {*SUBJECTS, *NAMED}
     if strange:
-        parser.error("there is no %s; choose from %s" % (", ".join(sorted(strange)), ", ".join(SUBJECTS)))
+        parser.error("there is no %s; choose from %s" % (", ".join(sorted(strange)), ", ".join([*SUBJECTS, *NAMED])))
     quick = ", quick" if wanted.quick else ""
     print("%d cores (load %.1f), Python %s%s" % (os.cpu_count() or 0, os.getloadavg()[0], sys.version.split()[0], quick), flush=True)
     for name in wanted.subjects or SUBJECTS:
         with workplace() as directory:
-            print("\n" + SUBJECTS[name](directory, wanted.quick).text(), flush=True)
+            print("\n" + {**SUBJECTS, **NAMED}[name](directory, wanted.quick).text(), flush=True)
     return 0
 
 
