@@ -45,6 +45,14 @@ def problem_of(spec: Dict[str, Any]) -> Optional[str]:
     return None
 
 
+def _signs(spec: Dict[str, Any]) -> List[str]:
+    """The names of what the method can look at. A method that cannot be had has one sign, which is never good: what it would show is not known."""
+    try:
+        return methods.method(spec, Context()).checks()
+    except StepFailed:
+        return ["method"]
+
+
 class Machine:
     """spec is the marker's checked spec, record the marker itself, work the context of the work that asks."""
 
@@ -153,7 +161,7 @@ class Machine:
                  "interval": spec["interval"], "allowed_misses": spec["allowed_misses"]}
         forward = series == spec["target_series"]
         own = [{"name": name, "kind": METHOD_CHECK, "required": True, "timeout": 30, "interval": 2 * spec["interval"],
-                "allowed_misses": spec["allowed_misses"]} for name in (methods.method(spec, Context()).checks() if forward else [])]
+                "allowed_misses": spec["allowed_misses"]} for name in (_signs(spec) if forward else [])]
         return [first] + own + list(spec["checks"])
 
     def look(self, spec: Dict[str, Any], check: Dict[str, Any], work: Context) -> probes.Outcome:

@@ -57,3 +57,14 @@ def test_record_of_an_older_program_is_gone_on_from_with_the_defaults_of_what_it
     machine.watcher.book.record = found
     machine.let_pass(3)
     assert machine.ask("rollback")["result"] == "accepted"
+
+
+def test_record_whose_method_cannot_be_had_is_gone_on_from_and_never_called_healthy(rig):
+    """A program that was replaced may refuse what the one before took."""
+    machine = rig(reboot=False)
+    machine.upgrade()
+    machine.marker.write(records.sound(dict(machine.record, spec=dict(machine.record["spec"], command={}))))
+    machine.start()
+    machine.shows["method"] = "unreachable"
+    machine.let_pass(1000)
+    assert machine.state in ("ROLLING_BACK", "HELD") and "method" in machine.record["reason"], machine.record["reason"]
