@@ -16,7 +16,7 @@ import re
 TOP = pathlib.Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "control_protocol.md"
 BEGIN, END = "<!-- rules: made by python -m tests.rules -->\n", "<!-- end of the rules -->\n"
-NAMED = re.compile(r"((?:[STCMLH]\d+(?:, )?)+)(?::|\.|\n|$)")
+NAMED = re.compile(r"((?:[STCMLHK]\d+(?:, )?)+)(?::|\.|\n|$)")
 
 RULES = {
     "S1": "Timer, verdicts and requests pass one loop; the first that is durable wins",
@@ -66,6 +66,15 @@ RULES = {
     "H4": "Which checks decide is the operator's choice",
     "H5": "The verdict can be seen before it is acted upon",
     "H6": "Logs of the failed release are kept after the rollback",
+    "K1": "Died before the first record was durable: nothing has happened, and 'not armed' is what the next one says",
+    "K2": "Died while ARMED: the next one waits to be asked",
+    "K3": "Died while WATCHING: the rest of the grace, after a fresh healthy look",
+    "K4": "Died between the record of a request and its answer: it is done, and the retry hears the answer",
+    "K5": "Died in a step of the way back: that step again, then the next",
+    "K6": "Died before the final record: all is seen again before it is called rolled back",
+    "K7": "Died while COMMITTING: the decision stands and is finished; nothing is deleted before its time",
+    "K8": "The record cannot be read: INVALID, and no action",
+    "K9": "A new boot: look first; the unexpected is HELD, and nothing is deleted",
 }
 
 

@@ -160,7 +160,7 @@ def test_request_for_a_dead_watcher_is_left_and_done_by_the_next(machine):
 
 
 def test_damaged_record_is_told_and_nothing_is_done(machine):
-    """S7"""
+    """S7, K8"""
     machine.arm()
     machine.ask("upgrade")
     machine.wait("COMMITTED")
