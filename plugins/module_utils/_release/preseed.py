@@ -83,5 +83,3 @@ def _copy(source: str, target: str) -> None:
         files.sync_directory(os.path.dirname(target))
     except OSError as problem:
         raise StepFailed("debconf's answers could not be copied to {0}: {1}".format(target, problem.strerror or problem))
-
-
