@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.contract.endpoint import Endpoint, until
+from tests.contract.endpoint import Endpoint, cli, until
 from tests.gate import Gate
 from tests.patroni_cluster import PatroniCluster, missing
 
@@ -172,6 +172,21 @@ def test_dead_run_that_is_resumed_finds_out_and_only_a_person_lets_it_go_on(scen
     assert refused["kind"] == "halted" and "a person must look" in refused["msg"] and not scene.cluster.paused()
     scene.endpoint.call("POST", "/v1/clear-halt", {"items": [{"application": "db"}], "reason": "looked at it"})
     assert scene.endpoint.pin("db", "r8", who="run")["ok"] and scene.cluster.paused()
+
+
+def status(scene):
+    token = scene.endpoint.directory / "token"
+    token.write_text(scene.endpoint.tokens["run"], encoding="ascii")
+    return cli("status", "--url", scene.endpoint.url, "--token-file", str(token))
+
+
+def test_status_in_a_terminal_tells_what_is_frozen_and_fails_for_what_it_cannot_find_out(scene):
+    scene.endpoint.pin("db", "r5", who="run")
+    told = status(scene)
+    assert told.returncode == 0 and "by patroni" in told.stdout and "\n    frozen\n" in told.stdout and "pinned by run/r5" in told.stdout
+    scene.shut()
+    told = status(scene)
+    assert told.returncode == 1 and "who leads db could not be found out" in told.stderr and "no application" not in told.stdout
 
 
 def test_pin_of_a_shut_gate_is_answered_and_leaves_nothing_behind(scene):

@@ -78,25 +78,39 @@ def status(url: Url = DEFAULT_URL, token_file: TokenFile = None, ca_file: CaFile
     from lease_endpoint.hold import Endpoint, Refused, Unreachable, read_token
 
     try:
-        endpoint = Endpoint(url, read_token(token_file and str(token_file)), ca_file and str(ca_file))
-        leases = endpoint.call("GET", "/v1/leases")["leases"]
+        endpoint = Endpoint(url, read_token(token_file and str(token_file)), ca_file and str(ca_file), timeout=60)
+        answer = endpoint.call("GET", "/v1/leases")
     except (Refused, Unreachable) as trouble:
         raise fail(str(trouble)) from None
-    if not leases:
+    if not answer["leases"] and not answer["unreadable"]:
         typer.echo("no application has claimed a lease yet")
-    for lease in leases:
+    for lease in answer["leases"]:
         typer.echo(f"{lease['application']}: {_leader(lease)}")
+        for member in lease["members"]:
+            if not member["healthy"]:
+                typer.echo(f"    {member['unit']} is not well: {member['msg']}")
+        if lease["freeze"]:
+            typer.echo(f"    {_freeze(lease['freeze'])}")
         for pin in lease["pins"]:
             typer.echo(f"    pinned by {pin['pinner']} for {pin['until_in']:.0f} s more: {pin['reason']}")
         if lease["halted"]:
             typer.echo(f"    halted: the pin of {lease['halted']['pinner']} lapsed ({lease['halted']['reason']})")
+    if answer["unreadable"]:
+        raise fail("\n".join(f"who leads {item['application']} could not be found out: {item['msg']}" for item in answer["unreadable"]))
 
 
 def _leader(lease: dict) -> str:
+    elsewhere = "" if lease["provider"] == "native" else f", by {lease['provider']}"
     if lease["holder"] is None:
-        return f"no leader (last term {lease['term']})"
-    late = f", overdue by {-lease['expires_in']:.0f} s" if lease["overdue"] else ""
-    return f"{lease['holder']} leads, term {lease['term']}{late}"
+        return f"no leader (last term {lease['term']}){elsewhere}"
+    late = "" if not lease["overdue"] else ", overdue" if lease["expires_in"] is None else f", overdue by {-lease['expires_in']:.0f} s"
+    return f"{lease['holder']} leads, term {lease['term']}{late}{elsewhere}"
+
+
+def _freeze(freeze: dict) -> str:
+    if freeze["wanted"] and freeze["confirmed"]:
+        return "frozen" + (f", in trouble: {freeze['error']}" if freeze["error"] else "")
+    return ("to be frozen" if freeze["wanted"] else "frozen still, a thaw is owed") + (f": {freeze['error']}" if freeze["error"] else "")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
