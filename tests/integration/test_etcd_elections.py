@@ -169,8 +169,8 @@ def test_resignation_while_frozen_is_the_holders_own_will_and_the_next_is_frozen
     assert other.gateway.time_to_live(lease_of(etcd, election)).granted == 7, "the duration is the second leader's own"
 
 
-@pytest.mark.parametrize("number, leads", [(signal.SIGTERM, "db/0"), (signal.SIGINT, "db/1")], ids=["terminated", "interrupted"])
-def test_etcdctl_elect_that_is_frozen_stays_leader_when_it_is_terminated_and_resigns_when_it_is_interrupted(etcd, election, provider, number, leads):
+@pytest.mark.parametrize("number, leads", [(signal.SIGKILL, "db/0"), (signal.SIGTERM, "db/1"), (signal.SIGINT, "db/1")], ids=["kill", "term", "int"])
+def test_etcdctl_elect_that_is_frozen_stays_leader_when_it_is_killed_and_resigns_when_it_is_stopped_in_good_order(etcd, election, provider, number, leads):
     first = Elect(etcd, election, "db/0").leads()
     second = Elect(etcd, election, "db/1")
     try:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import threading
 
+from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.server import serve
 
 from tests.juju.double_model import NUMBERS
 
@@ -39,36 +40,47 @@ class DoubleController:
         self.talks = threading.Event()  # cleared: it takes requests, and answers when it is set again
         self.talks.set()
         self.cut_after = set()  # methods that are done, and whose answer is then lost, once each
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*map(str, certificate))
-        self._server = serve(self._converse, "127.0.0.1", 0, ssl=context, max_size=2**20)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(*map(str, certificate))
+        self._listening, self._port = threading.Event(), 0
+        self._loop, self._end = asyncio.new_event_loop(), None
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._serve()], daemon=True)
+
+    async def _serve(self):
+        self._end = asyncio.Event()
+        async with serve(self._converse, "127.0.0.1", 0, ssl=self._context, max_size=2**20, close_timeout=0.2) as server:
+            self._port = server.sockets[0].getsockname()[1]
+            self._listening.set()
+            await self._end.wait()
 
     def __enter__(self):
         self.model.start()
         self._thread.start()
+        assert self._listening.wait(10)
         return self
 
     def __exit__(self, *_error):
         self.talks.set()
-        self._server.shutdown()
+        self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
+        self._loop.close()
         self.model.stop()
 
     @property
     def url(self):
-        return f"wss://localhost:{self._server.socket.getsockname()[1]}"
+        return f"wss://localhost:{self._port}"
 
     def did(self, method):
         """The arguments of all calls of this method so far."""
         return [params for called, params in self.calls if called == method]
 
-    def _converse(self, socket):
+    async def _converse(self, socket):
         who, last = None, self.model.now()
         try:
-            for text in socket:
+            async for text in socket:
                 asked = json.loads(text)
-                self.talks.wait()
+                while not self.talks.is_set():
+                    await asyncio.sleep(0.01)
                 if self.model.now() - last > 180:
                     return  # silent for three minutes: dropped
                 last = self.model.now()
@@ -84,7 +96,7 @@ class DoubleController:
                 if asked["request"] in self.cut_after:
                     self.cut_after.discard(asked["request"])
                     return
-                socket.send(json.dumps(told))
+                await socket.send(json.dumps(told))
         except ConnectionClosed:
             pass
 

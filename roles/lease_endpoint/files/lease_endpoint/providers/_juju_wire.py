@@ -13,12 +13,13 @@ import time
 from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI, WebSocketException
-from websockets.sync.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
 
 from lease_endpoint.errors import Unreachable
+from lease_endpoint.providers._websocket import Gone, WebSocket
 
 LARGEST = 256 * 2**20  # bytes of one answer: the status of a large model is tens of megabytes
+CONNECT = 5.0  # seconds for one address
 IDLE = 60.0  # seconds; controllers drop a connection that is silent for three minutes
 CLAIMED = "3.6.0"  # our version at the first login. Controllers keep clients of another major version from most calls
 
@@ -38,7 +39,7 @@ class Controller:
         self._endpoints, self._model, self._user = [endpoint.rstrip("/") for endpoint in endpoints], model, user
         self._password_file, self._ca_file, self._server_name, self._timeout = password_file, ca_file, server_name, timeout
         self._turn = threading.Lock()
-        self._socket: Optional[ClientConnection] = None
+        self._socket: Optional[WebSocket] = None
         self._used, self._number, self._claimed = 0.0, 0, CLAIMED
         self.version = ""  # the controller's, known after the first call
         self.facades: dict[str, list[int]] = {}
@@ -69,7 +70,7 @@ class Controller:
                     raise
                 except (OSError, WebSocketException, ValueError) as trouble:
                     self._drop()
-                    if not (again and kept and isinstance(trouble, ConnectionClosed)):
+                    if not (again and kept and isinstance(trouble, Gone)):
                         raise self._silent(facade, method, trouble) from trouble
 
     @staticmethod
@@ -90,7 +91,7 @@ class Controller:
         for endpoint in list(self._endpoints):
             try:
                 self._open(endpoint, end)
-            except (OSError, WebSocketException, InvalidURI, InvalidHandshake, ValueError) as trouble:
+            except (OSError, WebSocketException, ValueError) as trouble:
                 self._drop()
                 troubles.append(f"{endpoint}: {_words(trouble)}")
                 continue
@@ -121,11 +122,8 @@ class Controller:
                 context = ssl.create_default_context(cafile=self._ca_file)
             except (OSError, ssl.SSLError) as trouble:
                 raise Unreachable(f"cannot use {self._ca_file} to verify the Juju controller: {trouble}") from trouble
-        left = max(0.1, min(5.0, end - time.monotonic()))
-        # `legacy` gives an open connection instead of a context to enter
-        self._socket = connect(
-            f"{endpoint}/model/{self._model}/api", ssl=context, server_hostname=self._server_name if context else None, open_timeout=left, close_timeout=0.5,
-            max_size=LARGEST, proxy=None, user_agent_header=None, legacy=True)
+        end = min(end, time.monotonic() + CONNECT)
+        self._socket = WebSocket(f"{endpoint}/model/{self._model}/api", context, self._server_name if context else None, LARGEST, end)
 
     def _login(self, end: float) -> dict[str, Any]:
         try:
@@ -149,9 +147,9 @@ class Controller:
     def _exchange(self, request: dict[str, Any], end: float) -> dict[str, Any]:
         self._number += 1
         socket, self._used = self._socket, time.monotonic()
-        socket.send(json.dumps({"request-id": self._number, **request}))
+        socket.send(json.dumps({"request-id": self._number, **request}), end)
         while True:
-            told = json.loads(socket.recv(timeout=max(0.0, end - time.monotonic())))
+            told = json.loads(socket.receive(end))
             if told.get("request-id") == self._number:
                 break
         raise_if_error(told.get("error"), told.get("error-code"), told.get("error-info"))
@@ -167,6 +165,6 @@ def raise_if_error(reason: Optional[str], code: Optional[str] = None, info: Opti
 def _words(trouble: Exception) -> str:
     if isinstance(trouble, TimeoutError):
         return "no answer in time"
-    if isinstance(trouble, ConnectionClosed):
+    if isinstance(trouble, Gone):
         return "it closed the connection"
     return str(trouble) or type(trouble).__name__
