@@ -175,7 +175,9 @@ class Debian:
 
     def _choose_pins(self, context: Context) -> None:
         """Lay the pins that the user wants heeded into a folder of their own, and tell of the others."""
-        os.makedirs(self._pins, mode=0o755, exist_ok=True)
+        # An earlier attempt that was rolled back may have left others there.
+        shutil.rmtree(self._pins, ignore_errors=True)
+        os.makedirs(self._pins, mode=0o755)
         # apt reads it as its own user while it fetches; what is above stays root's alone, which apt's main process does not mind.
         folder = os.path.join(self._etc, "apt", "preferences.d")
         named = [os.path.join(self._etc, "apt", "preferences")]

@@ -128,6 +128,8 @@ class Spare:
         command = [program, "-D", "-r", "-E", log, "-o", "LogLevel=INFO", "-o", "PidFile=none"] + listen + sisters
         if self._active(context):
             self._systemctl(context, "stop", UNIT)
+        if os.path.exists(log):
+            os.unlink(log)  # A login of an earlier attempt proves nothing now.
         started = context.run(["systemd-run", "--quiet", "--collect", "--unit", UNIT, "--property", "KillMode=process",
                                "--property", "OOMScoreAdjust=-900", "--property", "Restart=on-failure", "--"] + command)
         if started.rc != 0:

@@ -189,6 +189,8 @@ def test_pins_are_not_heeded_but_for_those_that_the_user_names(context, etc, tmp
     for name in ("pgdg.pref", "old", "old.bak"):
         (folder / name).write_text("Package: x\nPin: release n=bookworm\nPin-Priority: 900\n", encoding="ascii")
     spec = {"source_series": "bookworm", "target_series": "trixie", "debian": {"pins": ["*/pgdg*"], "spare_ssh": False}}
+    (tmp_path / "pins").mkdir()
+    (tmp_path / "pins" / "of-an-earlier-attempt").touch()
     method = debian.Debian(spec, context, etc=str(etc))
     phase(method, "sources").run(context)
     words = method._apt.command("update")  # pylint: disable=protected-access
