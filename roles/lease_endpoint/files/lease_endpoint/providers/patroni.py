@@ -126,10 +126,10 @@ class Patroni(Foreign):
     def _units(self, rows: Mapping[str, Mapping[str, Any]], said: Mapping[str, Said]) -> dict[str, str]:
         """Unit by the member's name in Patroni: by the name that was given, that it tells itself (since 3.3), or by its address in the store."""
         found = {}
-        for unit, address in self._rest.members.items():
+        for unit, place in self._rest.members.items():
             name = self._names.get(unit) or ((said[unit].own or {}).get("patroni") or {}).get("name")
             if name is None:
-                name = next((row["name"] for row in rows.values() if same_place(str(row.get("api_url", "")), address)), None)
+                name = next((row["name"] for row in rows.values() if same_place(str(row.get("api_url", "")), place)), None)
             if name is not None:
                 found[name] = unit
         return found
