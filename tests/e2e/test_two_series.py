@@ -81,7 +81,7 @@ def test_machine_tells_what_it_kept_who_came_in_and_that_it_is_whole(two_series,
     told = traces.report(two_series.fleet["m3"])
     assert told["conffiles"] == [{"file": "/etc/two-series/app.conf", "kept": "yours", "beside": "/etc/two-series/app.conf.dpkg-dist"}]
     assert told["pins"] == ["/etc/apt/preferences.d/old.pref"]
-    assert told["proof"] == {"release": "trixie", "failed_units": [], "dpkg_audit": ""}
+    assert told["proof"] == {"release": "trixie", "rebooted": True, "failed_units": [], "dpkg_audit": ""}
     assert told["ssh"]["login"].startswith("Accepted publickey for root") and told["spare_ssh"]["login"].startswith("Accepted publickey for root")
 
 

@@ -19,6 +19,7 @@ from .._postgres import collations
 from .._watcher import health
 from .._watcher.steps import Context, Phase, Step, StepFailed
 from .apt import Apt, removals
+from .machine import boot_id
 from .said import said
 from .spare_ssh import Spare, checked as spare_of
 from .quiet import Quiet
@@ -127,6 +128,8 @@ class Debian:
         """Report how the machine is in the end: its release, its boot, its units, its logins, its packages. Repeatable."""
         report.tell(context, proof={
             "release": os_release.read(self._series_file).codename,
+            # By its id and never by its uptime, which a suspended machine has too.
+            "rebooted": context.recall("boot_before") not in (None, boot_id()),
             "failed_units": units.fresh(context, self._options.get("may_fail") or ()),
             "dpkg_audit": _audit(context),
         })
@@ -134,6 +137,8 @@ class Debian:
         _tell_collations(context)
 
     def _look_before(self, context: Context) -> None:
+        if context.recall("boot_before") is None:
+            context.remember("boot_before", boot_id())
         units.note(context)
         ssh.note(context)
         conffiles.note(context, self._etc)

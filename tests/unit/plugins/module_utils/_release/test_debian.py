@@ -248,7 +248,10 @@ def test_end_of_an_upgrade_is_witnessed(made, context, etc):
     method = made()
     phase(method, "backup").run(context)
     method.witness(context)
-    assert report.told(context, "proof") == {"release": "trixie", "failed_units": [], "dpkg_audit": ""}
+    assert report.told(context, "proof") == {"release": "trixie", "rebooted": False, "failed_units": [], "dpkg_audit": ""}
+    context.memory["boot_before"] = "another boot"
+    method.witness(context)
+    assert report.told(context, "proof")["rebooted"] is True
     assert report.told(context, "ssh")["login"] == "Accepted publickey for root from 192.0.2.1"
 
 
