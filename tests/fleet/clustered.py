@@ -15,7 +15,7 @@ from .endpoint import Endpoint
 from .patroni import PatroniFleet
 
 # What an operator writes for such a cluster: users copy that file, so the tests use it as it is.
-INVENTORY = pathlib.Path(__file__).parents[1] / "molecule/patroni/applications.yml"
+INVENTORY = pathlib.Path(__file__).parents[1] / "molecule/patroni/group_vars/all.yml"
 
 
 class ClusteredFleet(Controller):

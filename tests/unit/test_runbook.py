@@ -15,7 +15,7 @@ from ansible_collections.leasehold.series_upgrade.plugins.plugin_utils import _a
 from tests.fleet.authority import Authority
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-COPIED = TOP / "tests/molecule/patroni/applications.yml"
+COPIED = TOP / "tests/molecule/patroni/group_vars/all.yml"
 
 
 def patroni_of_the_runbook():
