@@ -167,7 +167,7 @@ class Debian:
         past = tuple(self._options.get("archived") or ()) + archived.SERIES
         made, changes = sources.plan(texts, start, self._target, self._rules, past)
         context.progress(None, "; ".join(sources.tell(change) for change in changes))
-        report.tell(context, sources=[{"file": change.file, "uri": change.uri, "action": change.action, "why": change.why}
+        report.tell(context, sources=[{"file": change.file, "uri": sources.public(change.uri), "action": change.action, "why": change.why}
                                       for change in changes if change.action != "kept"])
         if not sources.leads_to(changes, self._target):
             raise StepFailed(

@@ -113,11 +113,16 @@ def leads_to(changes: Sequence[Change], target: str) -> bool:
     return any(suite == target or suite.startswith((target + "-", target + "/")) for change in changes for suite in change.becomes)
 
 
+def public(uri: str) -> str:
+    """An address without the name and password that may stand in it."""
+    return re.sub(r"://[^/@\s]*@", "://", uri)
+
+
 def tell(change: Change) -> str:
     """A change of a source as a sentence for the log."""
-    what = "{0} {1}".format(change.uri, " ".join(change.suites))
+    what = "{0} {1}".format(public(change.uri), " ".join(change.suites))
     if change.action == "moved":
-        what += " -> " + " ".join(change.uris + change.becomes)
+        what += " -> " + " ".join(tuple(map(public, change.uris)) + change.becomes)
     return "source {0}: {1} ({2})".format(change.action, what, change.why)
 
 

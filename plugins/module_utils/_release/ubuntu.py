@@ -209,7 +209,7 @@ class Ubuntu(Debian):
                 on = wanted and change.action != "disabled"
                 why = "your rule says so" if on else "the upgrader switches off what is not Ubuntu's" + (
                     "; its file holds Ubuntu's own as well, so switch it on by hand" if change.action != "disabled" and not alone else "")
-                told.append({"file": path, "uri": change.uri, "action": change.action if on else "disabled", "why": why})
+                told.append({"file": path, "uri": sources.public(change.uri), "action": change.action if on else "disabled", "why": why})
         report.tell(context, sources=told)
         for entry in told:
             context.progress(None, "source {0}: {1} ({2})".format(entry["action"], entry["uri"], entry["why"]))

@@ -209,3 +209,9 @@ Components: main
 def test_old_release_of_ubuntu_keeps_its_updates_in_the_archive():
     made = planned(LIST, "deb http://de.archive.ubuntu.com/ubuntu xenial-updates main\n", start="xenial", target="bionic")[0]
     assert made == "deb [check-valid-until=no] http://old-releases.ubuntu.com/ubuntu/ bionic-updates main\n"
+
+
+def test_password_in_an_address_is_kept_in_the_file_and_told_nobody():
+    made, changes = planned(LIST, "deb https://me:secret@apt.example.org/x bookworm main\n", {"*": "follow"})
+    assert made == "deb https://me:secret@apt.example.org/x trixie main\n"
+    assert sources.tell(changes[0]).startswith("source moved: https://apt.example.org/x bookworm -> trixie")
