@@ -20,6 +20,13 @@ from ._turn_file import TurnFile
 
 # The endpoint counts a session as gone after 60 s; two missed beats still leave one.
 EVERY = 20.0
+# Of a session that was silent for so long another one may have taken over the run, finished it and gone.
+SILENT = 60.0
+
+
+def clock() -> float:
+    """Seconds that all processes of this machine share. They go on while it sleeps: whoever wakes up must know that it is late."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class Orphaned(Exception):
@@ -27,16 +34,16 @@ class Orphaned(Exception):
 
 
 class Heartbeat:
-    """The pulse of the run in BOOK. CLIENT() makes a client of the endpoint; CLOCK is one that all processes of this machine share."""
+    """The pulse of the run in BOOK. CLIENT() makes a client of the endpoint; NOW is a clock that all processes of this machine share."""
 
     def __init__(
         self,
         book: TurnFile,
         client: t.Callable[[], t.Any],
         say: t.Callable[[str], None] = lambda text: None,
-        clock: t.Callable[[], float] = time.monotonic,
+        now: t.Callable[[], float] = clock,
     ) -> None:
-        self._book, self._client, self._say, self._clock = book, client, say, clock
+        self._book, self._client, self._say, self._clock = book, client, say, now
 
     def check(self) -> None:
         """Raises Orphaned. The playbook may have died before this process came to look, so its number is that of the book."""
@@ -58,15 +65,24 @@ class Heartbeat:
                 return
             content["renewed_at"] = self._clock()
             names = RunBook(content).held()
+        silent = 0.0 if seen["heard_at"] is None else self._clock() - seen["heard_at"]
         try:
             outcomes = renew(self._client(), seen, names)
+            # What another controller has finished meanwhile is no longer ours to pin.
+            late = [name for name, outcome in outcomes.items() if outcome.ok and outcome.changed] if silent >= SILENT else []
+            if late:
+                self._client().unpin(late, run=seen["run"], reason="somebody else has gone on with this run")
         except LeaseError as problem:
             self._unheard(problem.msg)
             return
         with self._book.edit() as content:
             book = RunBook(content)
             for name, outcome in outcomes.items():
-                self._note(book, name, outcome)
+                if name in late:
+                    book.stop(name, "%s was unpinned while this run was silent for %d s; see with the playbook status who has gone on with it" % (name, silent))
+                    self._say(book.applications[name]["why"])
+                else:
+                    self._note(book, name, outcome)
             if any(outcome.ok for outcome in outcomes.values()):
                 content["heard_at"] = self._clock()
 

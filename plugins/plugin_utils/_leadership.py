@@ -9,11 +9,10 @@ Private room of the collection. The book is locked while the endpoint is asked, 
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 from ..module_utils._lease.lease import LeaseError
-from ._heartbeat import pin, renew, trouble, watch
+from ._heartbeat import clock, pin, renew, trouble, watch
 from ._plan import WAITING, Decision
 from ._run_book import PINNED, STOPPED, UNPINNED, RunBook
 from ._turn_file import TurnFile
@@ -66,7 +65,7 @@ def take(book: TurnFile, host: str, client: Client, check: bool = False) -> tupl
             if on_its_way:
                 run.wait(host, on_its_way)
                 return Decision("wait", on_its_way), changed, words
-            content["renewed_at"] = content["heard_at"] = time.monotonic()
+            content["renewed_at"] = content["heard_at"] = clock()
             return run.begin(host), changed, words
 
 

@@ -331,7 +331,7 @@ def heart(room, said=None):
     with room.book.edit() as content:
         content["renewed_at"] = content["heard_at"] = room.endpoint.now
     room.endpoint.calls.clear()
-    return Heartbeat(room.book, room.client, (said if said is not None else []).append, clock=lambda: room.endpoint.now)
+    return Heartbeat(room.book, room.client, (said if said is not None else []).append, now=lambda: room.endpoint.now)
 
 
 def test_a_renewal_that_cannot_tell_who_leads_stops_nothing(room):
@@ -401,6 +401,17 @@ def test_a_pin_that_had_to_be_taken_anew_stops_its_application(room):
     room.endpoint.now += 20
     one.beat()
     assert room.applications["db"]["state"] == "halted" and "free in between" in said[0]
+
+
+def test_controller_that_wakes_up_late_does_not_pin_what_another_one_has_finished_meanwhile(room):
+    said = []
+    room.take("m2")
+    one = heart(room, said)
+    room.endpoint.drop_pins("db")
+    room.endpoint.now += 300
+    one.beat()
+    assert room.applications["db"]["state"] == "halted" and "silent for 300 s" in said[0]
+    assert not room.endpoint.all["db"].pins
 
 
 def test_silence_of_the_endpoint_is_told_and_forgiven_until_the_pins_may_have_lapsed(room):
