@@ -78,7 +78,8 @@ def test_a_plan_names_hosts_in_order_and_where_its_book_is(play, capsys):
 
 def test_a_plan_says_what_a_pin_means_where_the_leadership_lives_elsewhere(play, capsys):
     assert play.plan()["ansible_facts"]["series_upgrade_plan"]["pins"] == {}
-    play.endpoint.all["db"] = dataclasses.replace(play.endpoint.all["db"], provider="patroni", capabilities={"scope": "cluster", "notes": ["it pauses the cluster"]})
+    elsewhere = {"scope": "cluster", "notes": ["it pauses the cluster"]}
+    play.endpoint.all["db"] = dataclasses.replace(play.endpoint.all["db"], provider="patroni", capabilities=elsewhere)
     assert play.plan()["ansible_facts"]["series_upgrade_plan"]["pins"] == {"db": "led by patroni; it pauses the cluster"}
     assert "db: led by patroni; it pauses the cluster" in capsys.readouterr().out
     assert play.plan(pin=False)["ansible_facts"]["series_upgrade_plan"]["pins"] == {}
