@@ -35,6 +35,8 @@ def keep_logs(native: Controller) -> None:
     seen = [found for home in (native.endpoint.home, native.fleet.state / "patroni") for found in home.glob("*.jsonl")]
     for said in [*native.fleet.state.glob("*.log"), *seen, native.endpoint.home / "log"]:
         shutil.copy(said, place)
+    for report in (native.fleet.state / "reports").glob("*.*"):
+        shutil.copy(report, place)
     for machine in native.fleet.machines:
         shutil.copy(native.fleet.state / machine.name / "console", place / f"{machine.name}.console")
         record = "cd /var/lib/series-upgrade && find . -name '*.json*' -o -type f -path '*/log/*' | xargs tail -n +1"
