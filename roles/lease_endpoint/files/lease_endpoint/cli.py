@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the leasehold.series_upgrade authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: serve, status, token, hold."""
+"""The command line: serve, status, token, hold, export, import."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from lease_endpoint import cli_ledger
 from lease_endpoint.cli_tokens import token
 from lease_endpoint.cli_words import (
     PREFIX, CaFile, DataDir, EtcdCa, EtcdCert, EtcdEndpoints, EtcdKey, EtcdPasswordFile, EtcdPrefix, EtcdUser, Ledger, TokenFile, Url, etcd_of, fail)
@@ -21,6 +22,7 @@ from lease_endpoint.limits import FAILURES_DEFAULT, TOKEN_DEFAULT
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Who leads each application, and who has frozen that.")
 app.add_typer(token, name="token")
+cli_ledger.add(app)
 
 DEFAULT_URL = "http://127.0.0.1:8470"
 

@@ -18,8 +18,8 @@ from lease_endpoint.errors import Invalid, LeaseError, NoActive, Unreachable, Un
 PASSED_ON = b"lease-forwarded"  # a request that carries it is never passed on again, so there can be no loop
 FROM = b"lease-forwarded-for"  # the caller's address, for the audit log
 LARGEST = 4 << 20  # bytes of a body; a thousand applications are a tenth of that
-# The longest answer is a switchover's; a stream says something every 10 s.
-TIMES = httpx.Timeout(connect=2.0, write=5.0, read=75.0, pool=2.0)
+# The longest answer is a pin that Juju takes its time for; callers have deadlines of their own.
+TIMES = httpx.Timeout(connect=2.0, write=5.0, read=900.0, pool=2.0)
 HOP = {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host",
        b"content-length"}
 

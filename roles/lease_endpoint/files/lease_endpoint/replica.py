@@ -91,7 +91,8 @@ class Replica(threading.Thread):
         if holder is None:
             return self._take()
         # One that had this address before is dead, or this process could not have it.
-        self._forwarder.target = holder.url if holder.url != self._seat.url else None
+        # An import has none.
+        self._forwarder.target = holder.url if holder.url and holder.url != self._seat.url else None
         return LOOK
 
     def _take(self) -> float:

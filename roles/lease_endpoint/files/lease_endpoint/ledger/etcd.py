@@ -22,12 +22,12 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterable, Iterator, Optional
 
 from lease_endpoint.errors import LeaseError, NoActive, NotDurable, Unsure
 from lease_endpoint.etcd_gateway import NotApplied, Refused
 from lease_endpoint.etcd_gateway import Unsure as NotTold
-from lease_endpoint.etcd_words import Txn, created, delete, get, modified, put
+from lease_endpoint.etcd_words import Kv, Txn, created, delete, get, modified, put
 from lease_endpoint.ledger.sqlite import FORMAT, SCHEMA, Book, groups_of
 from lease_endpoint.ledger.store import Store
 from lease_endpoint.ledger.tables import Tables
@@ -53,7 +53,10 @@ class Ledger:
         self._tables = Tables(self._db)
         self._blocks: deque[tuple[int, dict[str, int]]] = deque()  # number of each log key with the last row of each log in it
         self._next_block, self._head, self._forgotten, self._since_tidy = 1, 0, 0, 0
-        self._load()
+        try:
+            self._load()
+        except NotApplied as trouble:
+            raise NotDurable(f"the ledger in etcd could not be read: {trouble.msg}") from trouble
         self._db.execute("PRAGMA foreign_keys = ON")
         self._tables.watch()
         self._groups = groups_of(self._db, self._commit)
@@ -157,14 +160,14 @@ class Ledger:
     def _send(self, parts: list[Part], sure: bool) -> None:
         """One transaction of etcd's, until it is known to be applied. `sure`: nothing of this group has been applied before."""
         name = secrets.token_hex(8)
-        head = json.dumps({"format": FORMAT, "now": Book(self._db).time(), "transaction": name}).encode()
+        now = head(Book(self._db).time(), name)
         compare = [created(self._store.seat, self._seat), modified(self._store.head, self._head)]
         end = time.monotonic() + PATIENCE
         told = True  # whether every attempt so far is known to have changed nothing
         trouble: Exception = NotApplied("etcd was not asked")
         while time.monotonic() < end:
             try:
-                done = self._store.txn(compare, [put(self._store.head, head), *parts], [get(self._store.head)])
+                done = self._store.txn(compare, [put(self._store.head, now), *parts], [get(self._store.head)])
             except NotTold as not_told:
                 told, trouble = False, not_told
                 continue
@@ -183,10 +186,10 @@ class Ledger:
     def _applied_before(self, done: Txn, name: str, told: bool) -> int:
         """The comparison failed: because an earlier sending of the same has been applied (at this revision), or because the seat is another's."""
         found = done.answers[0].kvs  # type: ignore[union-attr]
-        head = found[0] if found else None
-        if head is not None and json.loads(head.value).get("transaction") == name:
-            return head.mod
-        if told or (head.mod if head else 0) == self._head:
+        there = found[0] if found else None
+        if there is not None and json.loads(there.value).get("transaction") == name:
+            return there.mod
+        if told or (there.mod if there else 0) == self._head:
             raise self._die(NoActive("this replica has lost its seat to another one; nothing was changed, ask again"))
         # The next holder has written over the place where one could have seen it.
         raise self._die(Unsure("the seat was lost while a change was on its way; read what is there, then decide anew"))
@@ -202,30 +205,57 @@ class Ledger:
 
     def _load(self) -> None:
         store = self._store
-        try:
-            # Whoever had the seat before can write no more, so what is read from here on stands still.
-            self._confirm()
-            head = store.range(store.head, patience=PATIENCE)
-            if head.kvs:
-                told = json.loads(head.kvs[0].value)
+        # Whoever had the seat before can write no more, so what is read from here on stands still.
+        self._confirm()
+        found = [kv for keys in (store.below(store.head), store.below(store.application("")), store.below(store.logs)) for kv in keys]
+        copy(store, self._tables, found)
+        for kv in found:
+            if kv.key == store.head:
+                self._head = kv.mod
+            elif kv.key.startswith(store.logs):
+                number = int(kv.key[len(store.logs):])
+                self._blocks.append((number, {table: max(row["rowid"] for row in rows) for table, rows in json.loads(kv.value).items() if rows}))
+                self._next_block = number + 1
+        self._tidy()
+
+
+def head(now: float, transaction: str) -> bytes:
+    """The value of the head's key."""
+    return json.dumps({"format": FORMAT, "now": now, "transaction": transaction}).encode()
+
+
+def batches(keys: Iterable[tuple[bytes, bytes]]) -> Iterator[list[Part]]:
+    """Puts of these keys, as many at a time as one transaction of etcd's takes."""
+    parts: list[Part] = []
+    size = 0
+    for key, value in keys:
+        parts.append(put(key, value))
+        size += len(value)
+        if len(parts) >= OPERATIONS or size >= BYTES:
+            yield parts
+            parts, size = [], 0
+    yield parts
+
+
+def copy(store: Store, tables: Tables, found: Iterable[Kv]) -> Optional[float]:
+    """All of `found` into empty tables; answers endpoint time, None when there is no ledger. NotDurable when it is damaged or of another format."""
+    now = None
+    number = 0
+    try:
+        for kv in found:
+            if kv.key == store.head:
+                told = json.loads(kv.value)
                 if told["format"] != FORMAT:
                     raise NotDurable(f"the ledger in etcd has format {told['format']}, this endpoint knows format {FORMAT}; install the endpoint that wrote it")
-                self._head = head.kvs[0].mod
-                self._db.execute("UPDATE time SET now = ?", (told["now"],))
-            self._db.execute("BEGIN")
-            for kv in store.below(store.application("")):
-                self._tables.insert(json.loads(kv.value))
-            for kv in store.below(store.logs):
-                rows = json.loads(kv.value)
-                self._tables.insert(rows)
-                number = int(kv.key[len(store.logs):])
-                self._blocks.append((number, {table: max(row["rowid"] for row in found) for table, found in rows.items() if found}))
-                self._next_block = number + 1
-            self._db.execute("COMMIT")
-            self._tidy()
-            if self._db.execute("PRAGMA foreign_key_check").fetchone():
-                raise sqlite3.IntegrityError("rows refer to applications that are not there")
-        except NotApplied as trouble:
-            raise NotDurable(f"the ledger in etcd could not be read: {trouble.msg}") from trouble
-        except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError) as cause:
-            raise NotDurable(f"the ledger in etcd below {store.prefix} is damaged: {cause}; put it back from an export or a snapshot of etcd") from cause
+                now = float(told["now"])
+                tables.set_time(now)
+            elif kv.key.startswith((store.application(""), store.logs)):
+                number += 1
+                tables.insert(json.loads(kv.value))
+        if number and now is None:
+            raise ValueError("it has no head, as after an import that was broken off")
+        tables.check()
+    except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError) as cause:
+        what = f"the ledger in etcd below {store.prefix} is damaged: {cause}"
+        raise NotDurable(f"{what}; delete it and import an export, or put back a snapshot of etcd") from cause
+    return now

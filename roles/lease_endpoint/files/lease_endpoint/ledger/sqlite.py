@@ -13,6 +13,7 @@ from typing import Any, Callable, Iterable, Iterator, Optional, Type, TypeVar
 
 from lease_endpoint.errors import NotDurable
 from lease_endpoint.ledger.groups import Groups
+from lease_endpoint.ledger.tables import Tables
 from lease_endpoint.records import Entry, Freeze, Halt, Lease, Pin, Tombstone
 
 Row = TypeVar("Row", Lease, Pin, Halt, Freeze, Tombstone, Entry)
@@ -201,6 +202,10 @@ class Ledger:
         """What is there at one moment, and on disk when the block is left."""
         with self._trouble("read"), self._groups.block():
             yield Book(self._db)
+
+    def tables(self) -> Tables:
+        """For export and import, inside a transaction."""
+        return Tables(self._db)
 
     def close(self) -> None:
         with self._groups.alone():

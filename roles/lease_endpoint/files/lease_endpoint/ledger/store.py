@@ -81,6 +81,27 @@ class Store:
                 return
             key = page.kvs[-1].key + b"\0"
 
+    def snapshot(self) -> list[Kv]:
+        """Everything below the prefix as it was at one moment, whoever writes meanwhile."""
+        below = (self.prefix + "/").encode()
+        end, key, found = prefix_end(below), below, []
+        revision = self.range(self.head, patience=10.0).revision
+        while True:
+            page = self._until(lambda member, key=key: member.range(key, end, PAGE, revision), 10.0)
+            found.extend(page.kvs)
+            if len(page.kvs) >= page.count:
+                return found
+            key = page.kvs[-1].key + b"\0"
+
+    def anything(self) -> bool:
+        """Whether there is any key of a ledger; the seat is none."""
+        prefixes = ((self.head, None), (self._applications, self.end(self._applications)), (self.logs, self.end(self.logs)))
+        return any(self.range(key, end, 1, patience=10.0).kvs for key, end in prefixes)
+
+    @staticmethod
+    def end(prefix: bytes) -> bytes:
+        return prefix_end(prefix)
+
     def grant(self, ttl: int) -> int:
         return self._once(lambda member: member.grant(ttl).lease)
 

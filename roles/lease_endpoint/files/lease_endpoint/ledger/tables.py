@@ -59,6 +59,14 @@ class Tables:
                     raise sqlite3.DatabaseError(f"table {table} has no column {', '.join(sorted(unknown))}")
                 self._db.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
 
+    def set_time(self, now: float) -> None:
+        self._db.execute("UPDATE time SET now = ?", (now,))
+
+    def check(self) -> None:
+        """Raises sqlite3.IntegrityError when rows belong to a lease that is not there."""
+        if self._db.execute("PRAGMA foreign_key_check").fetchone():
+            raise sqlite3.IntegrityError("rows refer to applications that are not there")
+
     def _rows(self, statement: str, args: Iterable[Any]) -> list[dict[str, Any]]:
         found = self._db.execute(statement, tuple(args))
         names = [column[0] for column in found.description]
