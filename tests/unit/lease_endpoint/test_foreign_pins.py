@@ -180,15 +180,16 @@ def test_endpoint_that_dies_around_the_deed_goes_on_where_it_was(house, verb, do
 
 
 def test_leader_elected_between_crash_and_confirmation_is_the_one_the_pin_names(house):
-    real = house.provider.freeze
-    house.provider.freeze = lambda displaced: (_ for _ in ()).throw(Died())
+    def dying(displaced):
+        raise Died()
+
+    house.provider.freeze = dying
     with pytest.raises(Died):
         house.pin()
     house.crash()
     house.system.holder, house.system.term = "db/1", 8
     house.look()
     assert (house.lease["pins"][0]["holder"], house.lease["pins"][0]["term"]) == ("db/1", 8)
-    assert real is not None
 
 
 def test_freeze_that_somebody_took_away_is_made_again_and_told_and_the_pin_keeps_what_it_found(house):
