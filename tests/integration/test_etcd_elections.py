@@ -52,7 +52,8 @@ def test_leader_term_and_candidates_are_those_of_etcdctl_elect(etcd, election, p
     first = Elect(etcd, election, "db/0").leads()
     second = Elect(etcd, election, "db/1")
     try:
-        read = until(lambda: (lambda now: now if len(now.members) == 2 else None)(provider.read()))
+        until(lambda: len(provider.read().members) == 2)
+        read = provider.read()
         assert (read.holder, read.frozen) == ("db/0", False)
         assert read.members == (Member("db/0", True), Member("db/1", True))
         first.end(signal.SIGINT)  # it resigns
@@ -66,6 +67,15 @@ def test_leader_term_and_candidates_are_those_of_etcdctl_elect(etcd, election, p
 def test_election_without_candidates_has_certainly_no_leader(provider):
     read = provider.read()
     assert (read.holder, read.term, read.members) == (None, 0, ())
+
+
+def test_term_does_not_fall_when_nobody_leads(etcd, election, provider):
+    holder = Session(etcd, election, "db/0").leads()
+    term = provider.read().term
+    holder.end()
+    assert (provider.read().holder, provider.read().term) == (None, term)
+    Session(etcd, election, "db/1").leads()
+    assert provider.read().term > term
 
 
 def test_killed_holder_keeps_leadership_past_the_end_of_its_session_while_frozen(etcd, election, provider):

@@ -56,6 +56,7 @@ class Etcd(Foreign):
         self._sessions: dict[tuple[bytes, int], int] = {}  # of keys that we took from a session that their name does not tell
         self._held: Optional[Kv] = None  # the key that is frozen
         self._vacant = False  # it was told that nobody leads
+        self._term = 0  # the last one that was seen, for the time in which nobody leads
         self.capabilities = Capabilities(
             scope="lease", terms=True, reads_freeze=True, transfer=self._hands_over, notes=NOTES + ((HANDS_OVER,) if self._hands_over else ()))
 
@@ -84,7 +85,8 @@ class Etcd(Foreign):
     def _leadership(self, keys: Sequence[Kv]) -> Leadership:
         members = self._members(keys)
         if not keys:
-            return Leadership(None, 0, False, members)
+            return Leadership(None, self._term, False, members)
+        self._term = max(self._term, keys[0].create)
         return Leadership(self._units.of(keys[0], self.application), keys[0].create, self._frozen(keys[0]), members)
 
     def _members(self, keys: Sequence[Kv]) -> tuple[Member, ...]:
