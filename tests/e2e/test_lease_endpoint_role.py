@@ -31,15 +31,30 @@ class Host:
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "30", "-subj", "/CN=lease endpoint",
              "-addext", "subjectAltName=IP:" + self.machine.ip, "-keyout", "lease.key", "-out", "lease.pem"],
             check=True, capture_output=True, cwd=place)
-        (place / "play.yml").write_text(json.dumps([{"hosts": "m1", "gather_facts": False, "roles": [{
+        (place / "patroni.password").write_text("never shown\n", encoding="utf-8")
+        (place / "patroni.password").chmod(0o600)
+        self.role = {
             "role": "leasehold.series_upgrade.lease_endpoint",
             "lease_endpoint_listen": self.address,
             "lease_endpoint_tls_cert": str(place / "lease.pem"),
             "lease_endpoint_tls_key": str(place / "lease.key"),
             # The machine has no way out but apt's.
             "lease_endpoint_pip_args": ["--no-index", "--find-links", WHEELS],
-            "lease_endpoint_tokens": [{"name": "operator", "scopes": ["read", "pin"], "fetch_to": str(self.token)}],
-        }]}]), encoding="utf-8")
+            "lease_endpoint_tokens": [
+                {"name": "operator", "scopes": ["read", "pin"], "fetch_to": str(self.token)},
+                {"name": "m1", "scopes": ["hold", "pin"], "units": ["queue=rabbit@m1", "db/0"], "expires_in": "1d"},
+            ],
+            # Nobody answers at that address: what is tried is that the endpoint knows of it.
+            "lease_endpoint_applications": {"pg": {
+                "provider": "patroni", "members": {"pg/0": "https://127.0.0.1:9"}, "username": "leases", "timeout": 1,
+                "password_file": "/etc/lease-endpoint/secrets/patroni.password"}},
+            "lease_endpoint_secrets": {"patroni.password": str(place / "patroni.password")},
+            "lease_endpoint_limit_failures": "3/hour",
+        }
+        self.write()
+
+    def write(self) -> None:
+        (self.place / "play.yml").write_text(json.dumps([{"hosts": "m1", "gather_facts": False, "roles": [self.role]}]), encoding="utf-8")
 
     def carry_the_libraries(self) -> None:
         subprocess.run(
@@ -51,6 +66,13 @@ class Host:
         with open(packed, "rb") as stream:
             self.fleet.run(["ssh", *self.fleet.ssh_options, "root@" + self.machine.ip, "mkdir -p %s && tar -C %s -xf -" % (WHEELS, WHEELS)],
                            check=True, stdin=stream)
+
+    def question(self, path: str) -> list[str]:
+        return [sys.executable, str(ASK), "https://" + self.address, str(self.place / "lease.pem"), str(self.token), path]
+
+    def ask(self, path: str) -> dict:
+        """What the endpoint answers the operator, over TLS."""
+        return json.loads(self.fleet.run(self.question(path), check=True, stdout=subprocess.PIPE, timeout=60).stdout)
 
     def apply(self, *words: str) -> dict:
         """Apply the role; returns the recap of the machine: {ok, changed, failures, ...}."""
@@ -84,9 +106,55 @@ def test_the_role_installs_a_service_and_a_second_run_changes_nothing(host):
         assert host.apply(*words)["changed"] == 0, words
 
 
+def test_what_is_secret_is_read_by_root_and_the_service_alone(host):
+    files = "applications.json secrets secrets/* tls.key /var/lib/lease-endpoint/audit.jsonl"
+    shown = host.machine.ssh("cd /etc/lease-endpoint && stat -c '%n %a %U %G' " + files).stdout
+    assert shown.splitlines() == [
+        "applications.json 640 root lease-endpoint", "secrets 750 root lease-endpoint", "secrets/patroni.password 640 root lease-endpoint",
+        "tls.key 640 root lease-endpoint", "/var/lib/lease-endpoint/audit.jsonl 600 lease-endpoint lease-endpoint"]
+
+
+def test_applications_that_are_led_elsewhere_are_known_and_what_cannot_be_read_is_said(host):
+    assert host.ask("/v1/leases?application=pg")["unreadable"][0]["application"] == "pg"
+
+
+def test_machine_holds_what_it_hosts_and_the_audit_log_outlives_its_rotation(host):
+    as_m1 = "LEASE_ENDPOINT_TOKEN=$(cat /var/lib/lease-endpoint/issued/m1.token) "
+    as_m1 += "lease_endpoint hold db --ca-file /etc/lease-endpoint/tls.pem --holder %s -- true"
+    assert host.machine.ssh(as_m1 % "db/0", check=False).returncode == 0
+    host.machine.ssh("mv /var/lib/lease-endpoint/audit.jsonl /var/lib/lease-endpoint/audit.jsonl.1")
+    refused = host.machine.ssh(as_m1 % "db/1", check=False)
+    assert refused.returncode == 2 and "only as db/0, not as db/1" in refused.stderr + refused.stdout
+    first, second = (json.loads(host.machine.ssh("head -n 1 /var/lib/lease-endpoint/audit.jsonl" + end).stdout) for end in (".1", ""))
+    assert (first["verb"], first["identity"], first["holder"], first["address"]) == ("claim", "m1", "db/0", host.machine.ip)
+    assert (second["outcome"], second["kind"], second["holder"]) == ("refused", "forbidden", "db/1")
+    rules = host.machine.ssh("[ ! -d /etc/logrotate.d ] || cat /etc/logrotate.d/lease-endpoint").stdout
+    assert not rules or "/var/lib/lease-endpoint/audit.jsonl {" in rules
+
+
+def test_token_rotated_by_command_is_fetched_by_the_next_run_and_both_are_good_meanwhile(host):
+    old = host.token.read_text(encoding="utf-8")
+    host.machine.ssh("lease_endpoint token rotate operator --overlap 1h --output /var/lib/lease-endpoint/issued/operator.token")
+    assert host.apply()["changed"] == 1
+    assert host.token.read_text(encoding="utf-8") != old and host.ask("/v1/whoami")["identity"] == "operator"
+    host.token.write_text(old, encoding="utf-8")
+    assert host.ask("/v1/whoami")["identity"] == "operator"
+    assert host.apply()["changed"] == 1
+
+
+def test_taken_out_of_the_inventory_an_application_is_native_again(host):
+    host.role["lease_endpoint_applications"] = {}
+    host.write()
+    assert host.apply("--check", "--diff")["changed"] > 0
+    assert "pg" in host.machine.ssh("cat /etc/lease-endpoint/applications.json").stdout, "check mode changes nothing"
+    assert host.apply()["changed"] > 0
+    assert host.ask("/v1/leases?application=pg") == {"leases": [], "unknown": ["pg"], "unreadable": []}
+    assert host.apply()["changed"] == 0
+
+
 def test_the_installed_service_answers_over_tls_also_after_a_reboot(host):
-    question = [sys.executable, str(ASK), "https://" + host.address, str(host.place / "lease.pem"), str(host.token), "/v1/whoami"]
-    assert json.loads(host.fleet.run(question, check=True, stdout=subprocess.PIPE, timeout=60).stdout)["identity"] == "operator"
+    question = host.question("/v1/whoami")
+    assert host.ask("/v1/whoami")["identity"] == "operator"
     before = host.machine.boot_id()
     host.machine.ssh("systemctl reboot", check=False)
     wait_until(lambda: host.machine.ssh("cat /proc/sys/kernel/random/boot_id", check=False).stdout.strip() not in ("", before), "another boot")

@@ -32,7 +32,7 @@ def test_commands_of_the_page_work_in_their_order(tmp_path):
         said[line] = ran.stdout
     rows = [row.split("\t") for row in said["token list"].splitlines()]
     assert [row[:4] for row in rows] == [
-        ["db", "read", "*", "-"], ["m1", "hold,pin", "db,queue", "db/0,queue=rabbit@m1"], ["operator", "pin", "*", "-"], ["operator", "pin", "*", "-"]]
+        ["db", "read", "*", "-"], ["m1", "hold,pin", "-", "db/0,queue=rabbit@m1"], ["operator", "pin", "*", "-"], ["operator", "pin", "*", "-"]]
     assert [row[4] == "-" for row in rows] == [True, True, False, False]
 
 

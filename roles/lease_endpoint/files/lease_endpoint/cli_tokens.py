@@ -95,8 +95,8 @@ def listed(data_dir: DataDir) -> None:
         for row in open_tokens(data_dir).listed():
             end = "-" if row.expires_at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(row.expires_at))
             over = row.expires_at is not None and row.expires_at <= time.time()
-            applications = list(row.units) if row.units else row.applications or ["*"]
-            words = [row.name, ",".join(row.scopes), ",".join(applications), ",".join(shown(row.units)) or "-", end + (" expired" if over else "")]
+            applications = ["-"] if row.units else row.applications or ["*"]
+            words = [row.name, ",".join(row.scopes), ",".join(applications), ",".join(sorted(shown(row.units))) or "-", end + (" expired" if over else "")]
             typer.echo("\t".join(words))
 
 
