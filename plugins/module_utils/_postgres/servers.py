@@ -4,17 +4,24 @@
 """
 The PostgreSQL servers of this machine, and how they are asked. Private room of the collection.
 
-Only Debian's packaging is known here: pg_lsclusters(1) names the clusters, and psql goes in as the user whom a cluster belongs to.
+pg_lsclusters(1) names the clusters that Debian's packaging knows. Others, as Patroni makes them, are found by the sockets that they listen at. psql goes
+in as the user whom a cluster belongs to.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, List, NamedTuple, Optional
+import os
+import pwd
+import re
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 from .._watcher.steps import Result
 
 Run = Callable[..., Result]
+
+
+SOCKETS = "/var/run/postgresql"
 
 
 class Unanswered(Exception):
@@ -22,25 +29,47 @@ class Unanswered(Exception):
 
 
 class Server(NamedTuple):
-    """name: "15/main". psql: the command line that reaches it, without the database. online: whether it runs."""
+    """
+    name: "15/main", or "port 5432" of a server that belongs to no cluster of Debian's. psql: the command line that reaches it, without the
+    database. online: whether it runs.
+    """
 
     name: str
     psql: List[str]
     online: bool
 
 
-def servers(run: Run) -> Optional[List[Server]]:
-    """The clusters of this machine; None when there is no PostgreSQL here as Debian packages it. Raises Unanswered."""
+def servers(run: Run, sockets: str = SOCKETS) -> Optional[List[Server]]:
+    """The clusters of this machine, and servers that are none of them; None when there is no PostgreSQL here at all. Raises Unanswered."""
     listed = run(["pg_lsclusters", "--json"], timeout=30)
-    if listed.rc == 127:
-        return None
-    if listed.rc != 0:
+    if listed.rc not in (0, 127):
         raise Unanswered("pg_lsclusters does not tell the clusters: {0}.".format((listed.err or listed.out).strip().splitlines()[-1:] or listed.rc))
     try:
-        found = json.loads(listed.out or "[]")
-        return [_server(cluster) for cluster in found]
-    except (ValueError, KeyError, TypeError) as problem:
+        clusters = json.loads(listed.out or "[]") if listed.rc == 0 else []
+        taken = {str(cluster.get("port")) for cluster in clusters if cluster.get("running")}
+        found = [_server(cluster) for cluster in clusters]
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise Unanswered("pg_lsclusters told something else than clusters: {0}.".format(problem))
+    found += [_at_socket(sockets, port, owner) for port, owner in _listening(sockets) if port not in taken]
+    return found if found or listed.rc == 0 else None
+
+
+def _listening(sockets: str) -> List[Tuple[str, str]]:
+    """(port, user whom the server runs as) of every socket in this directory."""
+    found = []
+    for name in sorted(os.listdir(sockets)) if os.path.isdir(sockets) else []:
+        match = re.match(r"^\.s\.PGSQL\.(\d+)$", name)
+        if match:
+            uid = os.stat(os.path.join(sockets, name)).st_uid
+            try:
+                found.append((match.group(1), pwd.getpwuid(uid).pw_name))
+            except KeyError:
+                found.append((match.group(1), str(uid)))
+    return found
+
+
+def _at_socket(sockets: str, port: str, owner: str) -> Server:
+    return Server("port " + port, ["runuser", "-u", owner, "--", "psql", "--host", sockets, "--port", port, "--username", owner], True)
 
 
 def _server(cluster: Any) -> Server:

@@ -187,14 +187,27 @@ def test_cluster_that_does_not_run_is_told():
     assert collations.sentences([found]) == ["15/main does not run, so its collations could not be compared."]
 
 
-def test_machine_without_postgresql_has_nothing_to_tell_and_one_that_does_not_answer_has():
-    assert collations.look(lambda argv, timeout: Result(127, "", "not found")) == []
+@NEEDS
+@pytest.mark.skipif(not AS, reason="only root becomes the server's user")
+def test_server_that_patroni_has_made_is_found_by_its_socket(app):
+    outdate(app)
+    def run(argv, timeout=60):
+        return Result(0, "[]", "") if argv[0] == "pg_lsclusters" else programs.run(argv, timeout)
+
+    found = servers.servers(run, str(app.place))
+    assert [server.name for server in found] == ["port 5432"]
+    assert sorted(indexes(collations.look_at(found[0], run))) == ['"Odd ""name"', "people_pkey"]
+
+
+def test_machine_without_postgresql_has_nothing_to_tell_and_one_that_does_not_answer_has(monkeypatch):
+    monkeypatch.setattr(servers, "SOCKETS", "/nonexistent")
+    assert servers.servers(lambda argv, timeout: Result(127, "", "not found"), "/nonexistent") is None
     assert "does not tell the clusters" in collations.look(lambda argv, timeout: Result(1, "", "broken"))[0]["problem"]
 
 
 def test_clusters_are_read_as_debian_lists_them():
     told = '[{"version": "15", "cluster": "main", "port": "5432", "running": 1, "owner": "postgres"}, {"version": "13", "cluster": "old", "running": 0}]'
-    found = servers.servers(lambda argv, timeout: Result(0, told, ""))
+    found = servers.servers(lambda argv, timeout: Result(0, told, ""), "/nonexistent")
     assert [(server.name, server.online, server.psql[-2:]) for server in found] == [
         ("15/main", True, ["--cluster", "15/main"]), ("13/old", False, ["--cluster", "13/old"])]
 
