@@ -191,6 +191,7 @@ def test_cluster_that_does_not_run_is_told():
 @pytest.mark.skipif(not AS, reason="only root becomes the server's user")
 def test_server_that_patroni_has_made_is_found_by_its_socket(app):
     outdate(app)
+
     def run(argv, timeout=60):
         return Result(0, "[]", "") if argv[0] == "pg_lsclusters" else programs.run(argv, timeout)
 
