@@ -24,7 +24,7 @@ lint: setup ## ansible-lint, production profile, and the changelog fragments
 sanity: setup ## ansible-test sanity, without ignore files
 	@tools/sanity $(ARGS)
 
-unit: setup ## pure rooms, doors and the contract of the lease endpoint
+unit: setup system ## pure rooms, doors, and the contract of the lease endpoint over every ledger and provider
 	@$(PYTEST) -n 2 --dist loadfile tests/unit tests/contract $(ARGS)
 
 integration: setup system ## real playbooks, watchers, sockets and endpoint on loopback
@@ -36,7 +36,7 @@ molecule: setup system ## the Molecule scenarios on real machines (root)
 e2e: setup system ## a real fleet from bookworm to trixie and back (root)
 	@$(PYTEST) --timeout 2400 tests/e2e $(ARGS)
 
-bench: setup ## the figures of the README, each beside a named rival
+bench: setup system ## the figures of the README, each beside a named rival
 	@.venv/bin/python -m tests.bench $(ARGS)
 
 fuzz: setup ## a million strange requests and markers against the watcher, and disturbed lives: ARGS="--requests 10000000 --stories 100000"
