@@ -67,7 +67,7 @@ def needs(system: System, found: Mapping[str, Record], upgraded: Mapping[str, st
     parts = [
         ("/usr", "packages", (new if snapshot in KEEPING else max(0, new - gone) + largest) // MB),
         ("/var/cache/apt/archives", "archives", sum(record.size for record in found.values()) // MB + 1 if found else 0),
-        ("/var/lib/apt/lists", "lists", lists_mb * 4),
+        ("/var/lib/apt/lists", "lists", lists_mb),
         ("/boot", "kernels", len(kernels) * _kernel_mb(system)),
         (state_dir, "reserve", RESERVE_MB),
         ("/", "reserve", RESERVE_MB),
