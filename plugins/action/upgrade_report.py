@@ -37,13 +37,14 @@ class ActionModule(ActionBase):
                 "about": {"type": "str", "choices": ["run", "refusal", "fleet"], "default": "run"},
                 "outcome": {"type": "dict", "default": {}},
                 "leases": {"type": "dict"},
+                "unreadable": {"type": "dict"},
                 "directory": {"type": "path", "default": "series_upgrade_reports"},
             }
         )
         if options["about"] == "fleet":
             hosts = [host for host in variables["groups"]["all"] if any(name in variables["hostvars"][host] for name in REGISTERED)]
             words = {host: _last_word(variables, host) for host in hosts}
-            text = _report.text_of_fleet(options["leases"], words, time.time(), everything=display.verbosity > 0)
+            text = _report.text_of_fleet(options["leases"], words, time.time(), everything=display.verbosity > 0, unreadable=options["unreadable"])
             display.display(text)
             return {"changed": False, "text": text}
         return self._run_report(options, variables)

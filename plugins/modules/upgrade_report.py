@@ -37,6 +37,10 @@ options:
       - For O(about=fleet), the RV(leasehold.series_upgrade.lease_info#module:leases) of the applications.
       - Without them the report says that they are not known.
     type: dict
+  unreadable:
+    description:
+      - For O(about=fleet), the RV(leasehold.series_upgrade.lease_info#module:unreadable) beside them, so that what is not known is told.
+    type: dict
   directory:
     description:
       - Where the file is kept, on the controller. One file a run; it is replaced by a later execution of the run unless that found everything done.

@@ -151,10 +151,12 @@ def _some(names: t.Sequence[str]) -> str:
     return ", ".join(names[:3]) + (" and %d more" % (len(names) - 3) if len(names) > 3 else "")
 
 
-def text_of_fleet(leases: t.Mapping[str, Facts] | None, machines: Facts, now: float, everything: bool = False) -> str:
+def text_of_fleet(
+    leases: t.Mapping[str, Facts] | None, machines: Facts, now: float, everything: bool = False, unreadable: t.Mapping[str, str] | None = None,
+) -> str:
     """
     How everything is now. LEASES by application as the endpoint gives them, None when it could not be asked; MACHINES maps hosts to {"status"} or
-    {"msg"}: why it is not known. A machine at rest gets a line, one that is at work or not well also its checks and its past. EVERYTHING: all of them.
+    {"msg"}: why it is not known. UNREADABLE: why the leadership of an application that lives elsewhere is not known. A machine at rest gets a line, one that is at work or not well also its checks and its past. EVERYTHING: all of them.
     """
     lines = ["Applications"]
     if leases is None:
@@ -163,9 +165,16 @@ def text_of_fleet(leases: t.Mapping[str, Facts] | None, machines: Facts, now: fl
         lines.append("  %-12s %-12s term %-4s %s" % (lease["application"], lease.get("holder") or "no leader", lease.get("term", 0), _holding(lease)))
         for pin in lease.get("pins", []):
             lines.append("  %-12s   pinned by %s until %s: %s" % ("", pin["pinner"], stamp(now + pin["until_in"]), pin.get("reason") or "no reason"))
+        if lease.get("freeze") and not lease["freeze"].get("wanted"):
+            lines.append("  %-12s   frozen still though nobody wants that: %s" % ("", lease["freeze"].get("error") or "it is being thawed"))
+        for member in lease.get("members") or []:
+            if not member.get("healthy"):
+                lines.append("  %-12s   %s is not well: %s" % ("", member["unit"], member.get("msg") or "no reason told"))
         if lease.get("halted"):
             lines.append("  %-12s   HALTED since %s: %s" % ("", _since(lease["halted"]), _why(lease["halted"])))
-    if leases == {}:
+    for name, why in sorted((unreadable or {}).items()):
+        lines.append("  %-12s %-12s %s" % (name, "not known", why))
+    if leases == {} and not unreadable:
         lines.append("  the lease endpoint knows none")
     lines.append("Machines")
     # What to look at is the same for all machines of which one thing is not known, and is said once.
@@ -209,8 +218,10 @@ def _how(status: Facts) -> str:
 
 def _holding(lease: Facts) -> str:
     pins = len(lease.get("pins", []))
-    overdue = ", its holder has not renewed in time" if lease.get("overdue") else ""
-    return ("not pinned" if not pins else "pinned" if pins == 1 else "pinned %d times" % pins) + overdue
+    late = "has not renewed in time" if lease.get("provider", "native") == "native" else "is away or not well"
+    overdue = ", its holder %s" % late if lease.get("overdue") else ""
+    elsewhere = "" if lease.get("provider", "native") == "native" else ", by %s" % lease["provider"]
+    return ("not pinned" if not pins else "pinned" if pins == 1 else "pinned %d times" % pins) + overdue + elsewhere
 
 
 def _since(halted: t.Any) -> str:

@@ -132,3 +132,12 @@ def test_what_a_machine_tells_of_its_upgrade_is_shown_in_short_and_kept_whole():
     made = _report.of_run(plan, {"applications": {}, "machines": {"m1": {"state": "done", "why": ""}}}, {"m1": {"status": {"report": told}}}, 0.0)
     assert made["machines"]["m1"]["report"] == told
     assert "                 switched off: https://apt.example.org" in _report.text_of_run(made)
+
+
+def test_leadership_elsewhere_is_told_with_its_provider_what_is_owed_and_what_could_not_be_read():
+    lease = {"application": "db", "holder": "db/0", "term": 3, "provider": "patroni", "pins": [], "overdue": True,
+             "freeze": {"wanted": False, "error": "no member answered"}, "members": [{"unit": "db/1", "healthy": False, "msg": "PostgreSQL is stopped"}]}
+    text = _report.text_of_fleet({"db": lease}, {}, 0.0, unreadable={"pg": "pg cannot be read: nobody answers"})
+    assert "not pinned, its holder is away or not well, by patroni" in text and "db/1 is not well: PostgreSQL is stopped" in text
+    assert "frozen still though nobody wants that: no member answered" in text and "not known    pg cannot be read: nobody answers" in text
+    assert "knows none" not in _report.text_of_fleet({}, {}, 0.0, unreadable={"pg": "nobody answers"})
