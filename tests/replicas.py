@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -21,7 +22,7 @@ from lease_endpoint.tokens import Tokens, write_secret
 from tests.contract.endpoint import Answer, Endpoint, until
 from tests.etcd import Etcd, free_ports
 
-SEAT_TTL = 2
+SEAT_TTL = 2  # seconds; short, so that tests need not wait long for another one
 
 
 class Replica(Endpoint):
@@ -41,6 +42,10 @@ class Replica(Endpoint):
                 return json.load(answer)
         except (OSError, ValueError, urllib.error.URLError):
             return {}
+
+    def _end(self, number: int) -> int:
+        """A stop may have to wait for members that are down."""
+        return super()._end(number, 30)
 
     @property
     def running(self) -> bool:
@@ -83,11 +88,11 @@ class Replicas:
     def stop(self) -> None:
         for replica in self.all:
             if replica.running:
+                replica.resume()
                 try:
-                    replica.resume()
                     replica.stop()
-                except Exception:
-                    replica.kill()
+                except subprocess.TimeoutExpired:
+                    pass  # it was killed for that
 
     def active(self, seconds: float = 20.0) -> Replica:
         """The one that says so, as soon as there is one."""

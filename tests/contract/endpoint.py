@@ -63,6 +63,8 @@ def until(claim: Any, seconds: float = 10.0) -> Any:
 class Endpoint:
     """Started, killed and started again on the same directory and port."""
 
+    program: tuple[str, ...] = ("-m", "lease_endpoint")  # what Python runs; tests of tests put a broken one here
+
     def __init__(self, directory: Path, *options: str) -> None:
         """`options`: more of `serve`'s."""
         self.directory, self.options = directory, options
@@ -75,7 +77,7 @@ class Endpoint:
         self.said = directory / "said"
 
     def start(self) -> None:
-        argv = [sys.executable, "-m", "lease_endpoint", "serve", "--data-dir", str(self.directory / "data"), "--listen", self._listen, *self.options]
+        argv = [sys.executable, *self.program, "serve", "--data-dir", str(self.directory / "data"), "--listen", self._listen, *self.options]
         with open(self.said, "a", encoding="utf-8") as said:
             self._process = subprocess.Popen(argv + ["--clock-file", str(self.clock_file)], env=environment(), stdout=subprocess.PIPE, stderr=said, text=True)
         self.url = self._process.stdout.readline().strip()
@@ -83,11 +85,11 @@ class Endpoint:
         self._listen = self.url.partition("//")[2]
         self.tokens["admin"] = (self.directory / "data/admin.token").read_text(encoding="ascii").strip()
 
-    def _end(self, number: int) -> int:
+    def _end(self, number: int, patience: float = 10) -> int:
         process, self._process = self._process, None
         process.send_signal(number)
         try:
-            return process.wait(10)
+            return process.wait(patience)
         finally:
             process.kill()
             process.stdout.close()
