@@ -31,7 +31,7 @@ WANTED = os.environ.get("LEASEHOLD_DEATHS", "3")
 LANES = int(os.environ.get("LEASEHOLD_DEATHS_LANES", "1"))
 PLAYBOOKS = ("upgrade_series", "rollback")
 # Programs that are started to outlive whoever starts them, as a service does.
-LASTING = ("watcher.pyz", "unit.py", "hold.py")
+LASTING = ("watcher.pyz", "unit.py", "hold.py", "sleep 1000000")
 # What comes before it only looks, so one death there stands for all where only a few are tried.
 TURN = "turn and pin"
 APPLICATIONS = {"db": {"units": {"db/0": "m1", "db/1": "m2"}}}
