@@ -4,7 +4,7 @@
 """
 The figures of the README, each beside a named rival that ran a moment before on the same machine.
 
-    python -m tests.bench [--quick] [pins] [upgrade] [signals] [rollbacks] [watching] [snapshots]
+    python -m tests.bench [--quick] [pins] [upgrade] [signals] [rollbacks] [watching] [snapshots] [ledgers]
     python -m tests.bench patroni        only when named: it boots real machines, needs root, and takes most of an hour
 
 Figures of one run may be compared with each other. Those of two machines, or of a busy machine, may not: look at the ratios.
@@ -22,12 +22,12 @@ import tempfile
 import typing as t
 
 from ansible_collections.leasehold.series_upgrade.playbooks.loopback.stage import MARK, end_processes
-from tests.bench import patroni, pins, rollbacks, signals, snapshots, upgrade, watching
+from tests.bench import ledgers, patroni, pins, rollbacks, signals, snapshots, upgrade, watching
 from tests.bench.table import Table
 
 SUBJECTS: dict[str, t.Callable[[pathlib.Path, bool], Table]] = {
     "pins": pins.measure, "upgrade": upgrade.measure, "signals": signals.measure, "rollbacks": rollbacks.measure, "watching": watching.measure,
-    "snapshots": snapshots.measure,
+    "snapshots": snapshots.measure, "ledgers": ledgers.measure,
 }
 NAMED: dict[str, t.Callable[[pathlib.Path, bool], Table]] = {"patroni": patroni.measure}        # not among those of a run that names none
 
