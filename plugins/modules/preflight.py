@@ -258,7 +258,7 @@ sources:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._preflight import accepted, rooms
-from ..module_utils._preflight.finding import INHIBITOR
+from ..module_utils._preflight.finding import INHIBITOR, without_passwords
 from ..module_utils._preflight.survey import survey
 from ..module_utils._release import sources
 from ..module_utils._watcher.steps import StepFailed
@@ -316,7 +316,7 @@ def answer(seen, wanted):
         marker=machine.marker,
         boot_id=machine.boot_id,
         python="%d.%d" % machine.python,
-        sources=[sources.tell(change) for change in machine.packages.moves] if machine.packages else [],
+        sources=[without_passwords(sources.tell(change)) for change in machine.packages.moves] if machine.packages else [],
     )
 
 

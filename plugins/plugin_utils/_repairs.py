@@ -96,7 +96,9 @@ def _purge(data: Facts) -> list[Task]:
 
 def _disable(data: Facts) -> list[Task]:
     path = data["file"]
-    uri = re.escape(data["uri"].split()[0])
+    # A password in the address is in the file and not in the report.
+    scheme, colon, rest = data["uri"].split()[0].partition("://")
+    uri = re.escape(scheme + colon) + "(?:[^/@\\s]*@)?" + re.escape(rest) if colon else re.escape(scheme)
     if path.endswith(".sources"):
         arguments = {"path": path, "regexp": "^(URIs:.*%s.*)$" % uri, "replace": "Enabled: no\n\\1", "backup": True}
         return [_task("source_disabled", "Disable %s" % data["uri"], "replace", arguments)]

@@ -9,6 +9,7 @@ A room declares its kinds beside the functions that find them:  KINDS = {"held":
 
 from __future__ import annotations
 
+import re
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
 # An inhibitor forbids the upgrade, a warning asks to be read, an info explains what will happen.
@@ -20,6 +21,9 @@ ISSUES = "https://www.debian.org/releases/trixie/release-notes/issues.en.html"
 UBUNTU_UPGRADE = "https://documentation.ubuntu.com/server/how-to/software/upgrade-your-release/"
 NOBLE = "https://documentation.ubuntu.com/release-notes/24.04/"
 RESOLUTE = "https://documentation.ubuntu.com/release-notes/26.04/"
+
+
+PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/@\s]*@")
 
 
 class Kind(NamedTuple):
@@ -66,9 +70,18 @@ def finder(kinds: Mapping[str, Kind]) -> Any:
 
     def find(id_: str, what: str, why: str = "", remedy: str = "", severity: str = "", **data: Any) -> Finding:
         kind = kinds[id_]
-        return Finding(id_, severity or kind.severity, what, why, remedy, kind.source, data)
+        return Finding(id_, severity or kind.severity, without_passwords(what), without_passwords(why), remedy, kind.source, without_passwords(data))
 
     return find
+
+
+def without_passwords(value: Any) -> Any:
+    """VALUE, a text or plain JSON value, with no user and password in its addresses: sources of apt may have some, and a report gets around."""
+    if isinstance(value, str):
+        return PASSWORD.sub(r"\1", value)
+    if isinstance(value, dict):
+        return {key: without_passwords(one) for key, one in value.items()}
+    return [without_passwords(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def some(names: Any, most: int = 6) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html.parser
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -111,6 +112,19 @@ def test_repairs_are_in_order_for_those_that_need_them_and_the_rest_is_left_to_t
 def test_nothing_to_repair_is_no_playbook_and_what_is_accepted_is_left_alone():
     assert _repairs.playbook(report(m1=answer(PREDICTED)), "x.yml") is None
     assert _repairs.playbook(report(m1=answer(finding(accepted={"reason": ""}, packages=["etcd"]))), "x.yml") is None
+
+
+@pytest.mark.parametrize("line", [
+    "deb https://x.example.com/a bookworm main",
+    "deb [arch=amd64 signed-by=/k] https://ann:secret@x.example.com/a bookworm main contrib",
+    "deb-src https://x.example.com/a  bookworm main",
+])
+def test_source_is_disabled_where_it_stands_also_with_a_password_in_it(line):
+    (play,) = yaml.safe_load(_repairs.playbook(report(m1=answer(
+        finding("source_disabled", "warning", uri="https://x.example.com/a", suites=["bookworm"], file="/etc/apt/sources.list"))), "x.yml"))
+    replace = play["tasks"][0]["ansible.builtin.replace"]
+    assert re.sub(replace["regexp"], replace["replace"], line) == "# disabled: " + line
+    assert re.sub(replace["regexp"], replace["replace"], "deb https://x.example.com/ab bookworm main") == "deb https://x.example.com/ab bookworm main"
 
 
 def test_repairs_are_clean_for_ansible_lint(tmp_path):

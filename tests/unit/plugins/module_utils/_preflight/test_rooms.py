@@ -117,6 +117,12 @@ def test_every_kind_has_a_source_a_test_and_items_that_exist():
     assert not [id_ for id_, kind in rooms.KINDS.items() if kind.severity != finding.INFO and not kind.source and id_ != "not_looked"]
 
 
+def test_no_password_of_an_address_gets_into_a_finding():
+    found = finding.finder({"x": finding.Kind("info")})("x", "The source https://ann:s3cret@x.example.com/a is off.", uris=["https://tok3n@x.example.com/a"])
+    assert "s3cret" not in repr(found) and "tok3n" not in repr(found)
+    assert found.what == "The source https://x.example.com/a is off."
+
+
 @pytest.fixture(name="tree")
 def _tree(tmp_path):
     """A machine's file tree: tree(path, text) writes a file."""
