@@ -36,7 +36,9 @@ def survey(options: Mapping[str, Any], system: Optional[System] = None) -> Surve
     prediction = None
     # On the way to a series that is not the next one, or without a source that leads there, there is nothing to predict.
     if options.get("predict") and not {finding.id for finding in found} & {"not_successor", "target_unknown", "series_unsupported", "no_source"}:
-        prediction = target.look(system, wanted, _texts(system), options.get(options["method"]) or {}, options["state_dir"],
+        # Ubuntu's upgrader heeds the machine's own pins; the method debian only those that are named.
+        method = dict({"pins": ["*"]} if options["method"] == "ubuntu" else {}, **(options.get(options["method"]) or {}))
+        prediction = target.look(system, wanted, _texts(system), method, options["state_dir"],
                                  isolated.given(options.get("predict_timeout")))
         found += foreseen.findings(prediction, wanted, wanted.protect + PROTECTED)
         if prediction.whole and wanted.min_free_mb is None:
