@@ -247,8 +247,9 @@ class Etcd:
             "--listen-peer-urls", member.peer_url, "--initial-advertise-peer-urls", member.peer_url, "--initial-cluster", initial,
             "--initial-cluster-token", str(self.directory), "--logger", "zap", "--log-level", "warn", *self._arguments]
         if self._own:
-            argv += ["--cert-file", str(self._own[0]), "--key-file", str(self._own[1]), "--trusted-ca-file", str(self.certificates.ca)]
-            argv += ["--client-cert-auth"] if self._client_certs else []
+            argv += ["--cert-file", str(self._own[0]), "--key-file", str(self._own[1])]
+            # With an authority to trust etcd demands a certificate of each client, whatever --client-cert-auth says.
+            argv += ["--trusted-ca-file", str(self.certificates.ca), "--client-cert-auth"] if self._client_certs else []
         if self._guard is None:
             self._guard = subprocess.Popen([sys.executable, "-c", GUARD, str(self.directory)], stdin=subprocess.PIPE, text=True, start_new_session=True)
         with open(member.log, "ab") as log:
