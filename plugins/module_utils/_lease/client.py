@@ -15,6 +15,7 @@ import json
 import re
 import socket
 import ssl
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -29,6 +30,7 @@ ITEMS_PER_WRITE = 1000   # what the endpoint takes in one call; a repeated call 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 CONNECT = 10.0   # seconds until a connection must stand: an endpoint that is not there is noticed sooner than one that is at work
+TAKING_OVER = 30.0  # seconds for which we ask again when one of several replicas says that none is active yet and nothing was changed
 PATIENCE = 60.0   # seconds for an answer; the endpoint gives one within 50, also when it has to wait for a Patroni
 
 Send = Callable[[str, str, Dict[str, str], Optional[bytes]], Tuple[int, bytes]]
@@ -101,15 +103,24 @@ class UrlSend:
         return urllib.request.build_opener(*handlers)
 
     def __call__(self, method, url, headers, body):  # type: (str, str, Dict[str, str], Optional[bytes]) -> Tuple[int, bytes]
+        end = time.monotonic() + TAKING_OVER
+        while True:
+            status, answer, again_in = self._once(method, url, headers, body)
+            if status != 503 or again_in is None or time.monotonic() + again_in > end:
+                return status, answer
+            time.sleep(again_in)
+
+    def _once(self, method, url, headers, body):  # type: (str, str, Dict[str, str], Optional[bytes]) -> Tuple[int, bytes, Optional[float]]
         if not encrypted_or_local(url):
             raise Invalid("%s is no loopback address: the token would cross the network in the clear. Set endpoint_url to its https address" % _address(url))
         request = urllib.request.Request(url, data=body, headers=headers, method=method)
         try:
             with self._opener(url).open(request, timeout=self.timeout) as answer:
-                return answer.status, answer.read()
+                return answer.status, answer.read(), None
         except urllib.error.HTTPError as answer:
             with answer:
-                return answer.code, answer.read()
+                again_in = answer.headers.get("Retry-After", "")
+                return answer.code, answer.read(), float(again_in) if re.match(r"[0-9]{1,3}$", again_in) else None
         except (OSError, ValueError, urllib.error.URLError) as problem:
             raise Unreachable("no answer from the lease endpoint at %s: %s" % (_address(url), _cause(problem, self.timeout, self.ca_file)))
 

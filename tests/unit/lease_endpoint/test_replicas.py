@@ -186,7 +186,8 @@ def test_no_active_replica_is_said_in_one_sentence(etcd, tmp_path, store):
 def test_replica_without_tokens_or_with_wrong_words_ends_with_one_sentence(etcd, tmp_path):
     there = ("--ledger", "etcd", "--etcd-endpoints", etcd.endpoints[0], "--advertise-url", "http://127.0.0.1:1")
     for words, said in (
-        (there, "there are no tokens"), (there[:4], "--advertise-url"), (there[:2] + there[4:], "etcd's endpoints"), ((*there, "--seat-ttl", "1"), "--seat-ttl"),
+        (there, "there are no tokens"), (there[:4], "--advertise-url"), (there[:2] + there[4:], "etcd's endpoints"),
+        ((*there, "--seat-ttl", "1"), "--seat-ttl"),
         ((*there, "--etcd-prefix", "x"), "prefix"), ((*there, "--etcd-user", "x"), "password"),
     ):
         refused = cli("serve", "--data-dir", str(tmp_path / "data"), "--listen", "127.0.0.1:0", *words)

@@ -82,8 +82,11 @@ class Unsure(LeaseError):  # it may have been done or not: read, then decide ane
     kind, status = "timeout", 504
 
 
-class NoActive(LeaseError):  # this replica does not answer by itself, and knows of none that does: nothing changed, retry later
+class NoActive(LeaseError):  # this replica does not answer by itself, and knows of none that does: nothing changed, retry in a moment
     kind, status = "stopping", 503
+
+    def __init__(self, msg: str, **more: Any) -> None:
+        super().__init__(msg, **{"retry_in": 1, **more})
 
 
 class Stopping(LeaseError):  # the endpoint shuts down: retry later

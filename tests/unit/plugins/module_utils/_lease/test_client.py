@@ -149,8 +149,13 @@ class Elsewhere(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        answer = json.dumps({"pins": [], "tombstones": [], "halts": []}).encode()
-        self.send_response(200)
+        if self.path == "/v1/leases" and len(self.asked) < 3:
+            answer = json.dumps({"kind": "stopping", "msg": "no replica is active at present", "retry_in": 0}).encode()
+            self.send_response(503)
+            self.send_header("Retry-After", "0")
+        else:
+            answer = json.dumps({"pins": [], "tombstones": [], "halts": [], "leases": [], "unknown": [], "unreadable": []}).encode()
+            self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -184,6 +189,15 @@ def test_redirect_is_not_followed(serve):
     with pytest.raises(values.Unreachable, match="answered HTTP 307 and not the lease protocol"):
         Client(serve()).whoami()
     assert Elsewhere.asked == ["/v1/whoami"]
+
+
+def test_client_asks_again_while_replicas_say_that_none_is_active_yet(serve, monkeypatch):
+    assert list(Client(serve()).leases()) == [] and len(Elsewhere.asked) == 3
+    Elsewhere.asked.clear()
+    monkeypatch.setattr(client_room, "TAKING_OVER", -1.0)
+    with pytest.raises(values.LeaseError, match="no replica is active") as caught:
+        Client(serve()).leases()
+    assert caught.value.kind == "stopping" and len(Elsewhere.asked) == 1
 
 
 def test_proxy_is_not_asked_for_loopback(serve, monkeypatch):
