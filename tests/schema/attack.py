@@ -45,7 +45,8 @@ def run(endpoint: Endpoint, cases: int, seed: int, phases: str = "examples,cover
     ]
     if report is not None:
         argv += ["--report", "ndjson", "--report-ndjson-path", str(report)]
-    ran = subprocess.run(argv, capture_output=True, text=True, check=False)
+    # It leaves notes of its own where it runs.
+    ran = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=endpoint.directory)
     said = ran.stdout + ran.stderr
     made = re.search(r"Test cases:\s*\n?\s*([0-9,]+) generated", said) or re.search(r"([0-9,]+) generated", said)
     assert ran.returncode == 0, said[-20000:]
