@@ -47,7 +47,12 @@ class ActionModule(ActionBase):
         result.update(changed=False, ready=report["ready"], counts=report["counts"])
         if self._task.check_mode or not answers:
             return result
-        paths = self._keep(report, pathlib.Path(options["directory"]).absolute())
+        directory = pathlib.Path(options["directory"]).absolute()
+        # A run that finds everybody on the target must not replace what was found when they still had to go.
+        through = all(found["state"] == _preflight_report.DONE for found in report["machines"].values())
+        if through and (directory / (_preflight_report.file_stem(run) + ".json")).exists():
+            return result
+        paths = self._keep(report, directory)
         for name, path in paths.items():
             display.display("%s: %s" % ({"path": "Report", "page": "Page", "repair": "Repairs, to be read and run"}[name], path))
         return {**result, "changed": True, **paths}
