@@ -9,7 +9,8 @@ import asyncio
 import logging
 import threading
 import time
-from typing import Any, Callable, Optional
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Optional
 
 from lease_endpoint.errors import LeaseError
 from lease_endpoint.forward import Forwarder
@@ -102,8 +103,9 @@ class Replica(threading.Thread):
         if revision is None:
             return 0.05
         try:
-            self._ledger = Ledger(self._store, revision, self._has_lost)
-            service = self._open_service(self._ledger, self._loop)
+            with self._keeping():
+                self._ledger = Ledger(self._store, revision, self._has_lost)
+                service = self._open_service(self._ledger, self._loop)
         except LeaseError as trouble:
             self._step_down(trouble.msg)
             raise
@@ -111,6 +113,26 @@ class Replica(threading.Thread):
         self._service = service
         log.info("active: this replica has the seat")
         return 0.05
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """A large ledger takes longer to load than the seat lasts unheard."""
+        over = threading.Event()
+
+        def keep() -> None:
+            while not over.wait(self._seat.ttl / 3):
+                try:
+                    self._seat.keep(self._seat.ttl / 3)
+                except LeaseError:
+                    pass  # whether it is lost says the ledger
+
+        keeper = threading.Thread(target=keep, name="seat kept while loading", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            keeper.join()
 
     def _stay(self) -> float:
         if self._lost is None:

@@ -22,8 +22,10 @@ class Tables:
         self._db = db
         self.application: list[str] = []
         self.logs: list[str] = []
+        self._columns: dict[str, set[str]] = {}
         for (name,) in db.execute("SELECT name FROM main.sqlite_master WHERE type = 'table' ORDER BY rowid").fetchall():
             columns = db.execute(f"PRAGMA table_info({name})").fetchall()
+            self._columns[name] = {"rowid", *(column[1] for column in columns)}
             if not any(column[5] for column in columns):
                 self.logs.append(name)
             elif any(column[1] == "application" for column in columns):
@@ -54,7 +56,7 @@ class Tables:
                 raise sqlite3.DatabaseError(f"there is no table {table}")
             for row in rows:
                 # Names of columns come from outside: only those of the schema ever reach the statement.
-                unknown = set(row) - {column[1] for column in self._db.execute(f"PRAGMA table_info({table})")} - {"rowid"}
+                unknown = set(row) - self._columns[table]
                 if unknown:
                     raise sqlite3.DatabaseError(f"table {table} has no column {', '.join(sorted(unknown))}")
                 self._db.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
