@@ -23,7 +23,9 @@ for machine in "$@"; do
     # shellcheck disable=SC2016 # it is the machine's shell that expands it
     on "$address" 'set -eu
         export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
-        printf "#!/bin/sh\nexit 101\n" >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
+        # But for ssh: the old daemon cannot start the new one, and nobody would get in to reboot.
+        printf "#!/bin/sh\n[ \"\$1\" = --quiet ] && shift\ncase \"\$1\" in ssh*) exit 0 ;; esac\nexit 101\n" >/usr/sbin/policy-rc.d
+        chmod 755 /usr/sbin/policy-rc.d
         sed -i s/bookworm/trixie/g /etc/apt/sources.list /etc/apt/sources.list.d/*
         conf="-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0"
         apt-get -q update; apt-get -qy $conf --download-only full-upgrade
