@@ -16,10 +16,10 @@ import yaml
 from ansible_collections.leasehold.series_upgrade.plugins.inventory import leases
 from tests.contract.endpoint import Endpoint
 
-APPLICATIONS = {
+UNITS = {"series_upgrade_applications": {
     "db": {"units": {"db/0": "m1", "db/1": "m2", "db/2": "m3"}},
     "web-front": {"units": {"web-front/0": "m1", "web-front/1": "m2"}},
-}
+}}
 SOURCE = {"plugin": "leasehold.series_upgrade.leases"}
 
 
@@ -44,13 +44,12 @@ def endpoint_(tmp_path_factory):
 @pytest.fixture(name="shown")
 def shown_(endpoint, tmp_path):
     """Runs ansible-inventory over a directory with these files; returns (exit status, standard output, standard error)."""
-    def show(source, *words, hosts=True, applications=APPLICATIONS, name="leases.yml", token="reader", **more):
+    def show(source, *words, hosts=True, variables=None, name="leases.yml", token="reader", **more):
         place = tmp_path / "inventory"
         (place / "group_vars").mkdir(parents=True, exist_ok=True)
         if hosts:
             (place / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": dict.fromkeys(("m1", "m2", "m3", "m4"))}}), encoding="utf-8")
-        variables = {} if applications is None else {"series_upgrade_applications": applications}
-        (place / "group_vars/all.yml").write_text(yaml.safe_dump(variables), encoding="utf-8")
+        (place / "group_vars/all.yml").write_text(yaml.safe_dump(UNITS if variables is None else variables), encoding="utf-8")
         (place / name).write_text(source if isinstance(source, str) else yaml.safe_dump(source), encoding="utf-8")
         env = {key: value for key, value in os.environ.items() if not key.startswith(("LEASE_ENDPOINT_", "ANSIBLE_"))}
         env.update({"LEASE_ENDPOINT_URL": endpoint.url, "LEASE_ENDPOINT_TOKEN": endpoint.tokens[token], "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
@@ -103,16 +102,16 @@ def test_groups_that_may_be_empty_exist(shown):
 
 def test_hosts_of_the_source_come_before_the_applications_and_an_expression_after_both(shown):
     source = {**SOURCE, "applications": ["db"], "hosts": {"db/1": "other.example"}, "host": "application ~ '-' ~ unit.split('/')[1]"}
-    status, out, err = shown(source, "--list", applications={"db": {"units": {"db/0": "m1"}}})
+    status, out, err = shown(source, "--list", variables={"series_upgrade_applications": {"db": {"units": {"db/0": "m1"}}}})
     assert status == 0, err
     assert groups(plain(out))["lease_app_db"] == ["db-2", "m1", "other.example"]
     assert groups(plain(out))["lease_leader_db"] == ["other.example"]
 
 
 def test_unit_of_which_nobody_says_its_host_is_an_error_or_left_out(shown):
-    status, _out, err = shown(SOURCE, "--list", applications=None)
+    status, _out, err = shown(SOURCE, "--list", variables={})
     assert status != 0 and "which host is unit db/0 of db? Say it in hosts, in series_upgrade_applications or by host" in said(err)
-    status, out, err = shown({**SOURCE, "unmapped": "skip", "hosts": {"db/1": "m2"}}, "--list", applications=None)
+    status, out, err = shown({**SOURCE, "unmapped": "skip", "hosts": {"db/1": "m2"}}, "--list", variables={})
     assert status == 0, err
     assert groups(plain(out))["lease_app_db"] == ["m2"]
 
@@ -144,7 +143,7 @@ def test_first_example_of_the_documentation_is_taken_as_it_stands(shown, endpoin
 def test_mistake_in_an_expression_is_an_error_when_strict(shown):
     status, _out, err = shown({**SOURCE, "strict": True, "compose": {"x": "leases.nothing.term"}}, "--list")
     assert status != 0 and "nothing" in err
-    status, _out, err = shown({**SOURCE, "host": "unit.nothing.more"}, "--list", applications=None)
+    status, _out, err = shown({**SOURCE, "host": "unit.nothing.more"}, "--list", variables={})
     assert status != 0 and "the expression in host cannot be used for unit db/0 of db" in said(err)
 
 
