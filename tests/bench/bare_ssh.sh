@@ -17,6 +17,7 @@ for machine in "$@"; do
     IFS='=' read -r address url member <<<"$machine"
     if [ "$policy" = handover ] && [ "$url" = "$leader_url" ]; then
         rest -X POST -d "{\"leader\": \"$member\", \"candidate\": \"$first\"}" "$url/switchover" >/dev/null
+        until healthy "$url"; do sleep 0.5; done        # it starts again as a replica
     fi
     first=${first:-$member}
     on "$address" "runuser -u postgres -- /usr/lib/postgresql/15/bin/psql -qc CHECKPOINT"
