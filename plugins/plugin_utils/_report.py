@@ -156,7 +156,8 @@ def text_of_fleet(
 ) -> str:
     """
     How everything is now. LEASES by application as the endpoint gives them, None when it could not be asked; MACHINES maps hosts to {"status"} or
-    {"msg"}: why it is not known. UNREADABLE: why the leadership of an application that lives elsewhere is not known. A machine at rest gets a line, one that is at work or not well also its checks and its past. EVERYTHING: all of them.
+    {"msg"}: why it is not known. UNREADABLE: why the leadership of an application that lives elsewhere is not known. A machine at rest gets a
+    line, one that is at work or not well also its checks and its past. EVERYTHING: all of them.
     """
     lines = ["Applications"]
     if leases is None:
