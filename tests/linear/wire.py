@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, Optional
+from typing import Any
 from urllib.parse import urlsplit
 
 
@@ -16,7 +16,8 @@ class Wires:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._open: Optional[asyncio.Event] = None
+        self._open = asyncio.Event()
+        self._open.set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="wires", daemon=True)
         self._thread.start()
 
@@ -27,19 +28,16 @@ class Wires:
         parts = urlsplit(url)
 
         async def begin() -> int:
-            if self._open is None:
-                self._open = asyncio.Event()
-                self._open.set()
             server = await asyncio.start_server(lambda reader, writer: self._join(reader, writer, parts.hostname, parts.port), "127.0.0.1", listen)
             return server.sockets[0].getsockname()[1]
 
         return f"{parts.scheme}://127.0.0.1:{self._do(begin())}"
 
     def cut(self) -> None:
-        self._loop.call_soon_threadsafe(lambda: self._open.clear())
+        self._loop.call_soon_threadsafe(self._open.clear)
 
     def mend(self) -> None:
-        self._loop.call_soon_threadsafe(lambda: self._open.set())
+        self._loop.call_soon_threadsafe(self._open.set)
 
     def close(self) -> None:
         self.mend()
