@@ -53,21 +53,21 @@ def spec(
     """
     The spec of HOST for RUN. VARIABLES holds the host's templated variables by their public names (`VARIABLES`).
 
-    PREFLIGHT is what the module of that name found on the machine: {"series", "marker": {"state", "upgrade_id", "run", ..} or None}.
-    An upgrade of this run that is still alive keeps its name, so that arming it again changes nothing; anything else begins a new
-    attempt, named after SESSION.
+    PREFLIGHT is what the module of that name found on the machine: {"series", "marker": {"state", "upgrade_id", "run", "source_series", ..} or None}.
+    An upgrade of this run that is still alive keeps its name and the series it came from, which the machine may have left already, so that
+    arming it again changes nothing; anything else begins a new attempt, named after SESSION.
     """
     found = preflight or {}
-    marker = found.get("marker") or {}
+    alive = _alive(found.get("marker") or {}, run)
     result = {key: default if variables.get(name) is None else _typed(name, variables[name], default) for name, key, default in PLAIN}
     tolerances = {"interval": result["interval"], "allowed_misses": result.pop("allowed_misses")}
     applications = _applications.read(variables.get("series_upgrade_applications"))
     machine_wide = variables.get("series_upgrade_checks") or []
     result.update(
-        upgrade_id=_upgrade_id(host, run, session, marker),
+        upgrade_id=alive.get("upgrade_id") or "%s/%s/%s" % (run, host, session),
         run=run,
         machine=host,
-        source_series=found.get("series"),
+        source_series=alive.get("source_series") or found.get("series"),
         drain=[{"timeout": DRAIN_TIMEOUT, **drain} for drain in _applications.drains(applications, host)],
         no_return=_applications.points_of_no_return(applications, host),
         checks=[{**tolerances, **check} for check in [*machine_wide, *_applications.checks(applications, host)]],
@@ -90,6 +90,6 @@ def _typed(name: str, value: t.Any, default: t.Any) -> t.Any:
     return value
 
 
-def _upgrade_id(host: str, run: str, session: str, marker: t.Mapping[str, t.Any]) -> str:
-    alive = marker.get("state") not in OVER and marker.get("run") == run
-    return str(marker["upgrade_id"]) if alive and marker.get("upgrade_id") else "%s/%s/%s" % (run, host, session)
+def _alive(marker: t.Mapping[str, t.Any], run: str) -> t.Mapping[str, t.Any]:
+    """MARKER when it is of an upgrade of RUN that is not over, else nothing."""
+    return marker if marker.get("state") not in OVER and marker.get("run") == run else {}

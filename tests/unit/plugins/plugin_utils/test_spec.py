@@ -55,6 +55,12 @@ def test_a_live_upgrade_of_this_run_keeps_its_name(state):
     assert made(marker={"state": state, "run": "to-trixie", "upgrade_id": "to-trixie/m1/s0"})["upgrade_id"] == "to-trixie/m1/s0"
 
 
+def test_a_live_upgrade_of_this_run_came_from_where_its_marker_says_also_when_the_machine_is_on_the_target_already():
+    watching = {"state": "WATCHING", "run": "to-trixie", "upgrade_id": "to-trixie/m1/s0", "source_series": "bookworm"}
+    assert made(marker=watching, series="trixie")["source_series"] == "bookworm"
+    assert made(marker=dict(watching, run="to-bookworm"), series="trixie")["source_series"] == "trixie"
+
+
 @pytest.mark.parametrize("state", sorted(OVER))
 def test_an_upgrade_that_is_over_is_followed_by_a_new_attempt(state):
     assert made(marker={"state": state, "run": "to-trixie", "upgrade_id": "to-trixie/m1/s0"})["upgrade_id"] == "to-trixie/m1/s1"
