@@ -49,6 +49,32 @@ def test_other_upgrade_is_refused_by_the_name_of_the_one_that_lives(machine):
     assert machine.status()["upgrade_id"] == "to-trixie/m1/1"
 
 
+def test_what_a_watcher_writes_until_it_leaves_does_not_stop_the_next_upgrade(machine):
+    machine.arm()
+    machine.ask("upgrade")
+    machine.wait("COMMITTED")
+    machine.series_file.write_text("ID=debian\nVERSION_CODENAME=bookworm\n")
+    seen = arming.look(machine.how)
+    machine.ask("clean", reason="room is needed")
+    status = arming.arm(seen, machine.spec(upgrade_id="to-trixie/m1/2"), machine.how, program.build())
+    assert (status["upgrade_id"], status["state"]) == ("to-trixie/m1/2", "ARMED")
+
+
+def test_a_rollback_asked_for_while_the_next_upgrade_is_being_armed_goes_on(machine):
+    command, gate = machine.spec()["command"], machine.directory / "gate"
+    machine.arm(command=dict(command, rollback="while ! test -e %s; do sleep 0.1; done; %s" % (gate, command["rollback"])))
+    machine.ask("upgrade")
+    machine.wait("COMMITTED")
+    seen = arming.look(machine.how)
+    spec = machine.spec(upgrade_id="to-trixie/m1/2", source_series="trixie", target_series="forky")
+    machine.ask("rollback", reason="a second thought")
+    with pytest.raises(arming.ArmingError, match="to-trixie/m1/1"):
+        arming.arm(seen, spec, machine.how, program.build())
+    gate.touch()
+    machine.wait("ROLLED_BACK")
+    assert (machine.directory / "rollbacks").read_text() == "x\n"
+
+
 def test_upgrade_that_is_over_makes_room_for_the_next(machine):
     """S11"""
     first = machine.arm()

@@ -142,9 +142,16 @@ def arm(found: Found, spec: Dict[str, Any], how: Settings, image: bytes) -> Dict
     marker = Marker(how["state_dir"], writer={"pid": os.getpid()})
     lock = _lock(how["state_dir"])
     try:
+        # Until it left, that watcher may have written on: the end of a clean-up, or a request that lets its upgrade live again.
+        found = found._replace(record=look(how).record)
+        _is_new(found, spec)
         record = _first_record(marker, found, spec, how, image)
     except (NotDurable, OSError, service.ServiceError) as problem:
         raise ArmingError("the upgrade could not be armed: {0}".format(problem))
+    except ArmingError:
+        lock.release()
+        _started(found.record, found.record["service"])
+        raise
     finally:
         lock.release()
     try:
