@@ -211,9 +211,9 @@ def test_interfaces_are_seen_with_a_double_of_udevadm(tree):
 
 
 def test_sources_and_databases_are_seen(tree):
-    tree("/etc/apt/sources.list", "deb http://deb.debian.org/debian buster main\ndeb http://mirror.example.com/x buster main\n")
+    tree("/etc/apt/sources.list", "deb http://ftp.debian.org/debian buster main\ndeb http://mirror.example.com/x buster main\n")
     found = only(sources, look(sources, tree))
-    assert found.id == "suite_archived" and found.data["sources"] == ["http://deb.debian.org/debian buster"]
+    assert found.id == "suite_archived" and found.data["sources"] == ["http://ftp.debian.org/debian buster"]
     tree("/etc/postgresql/15/main/postgresql.conf")
     assert look(databases, tree).clusters == ["15/main"]
 
