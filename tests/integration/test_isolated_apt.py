@@ -64,7 +64,7 @@ def _archive(tmp_path_factory):
 @pytest.fixture(name="machine")
 def _machine(tmp_path, archive):
     """machine(...): predict for a machine whose dpkg, /etc and apt state are directories of the test."""
-    for folder in ("var/lib/dpkg/updates", "var/lib/apt", "etc/apt/preferences.d", "work", "boot", "tmp"):
+    for folder in ("var/lib/dpkg/updates", "var/lib/apt", "etc/apt/preferences.d", "bench", "boot", "tmp"):
         (tmp_path / folder).mkdir(parents=True)
     status = ""
     for name in OLD:
@@ -86,7 +86,7 @@ def _machine(tmp_path, archive):
         (tmp_path / "etc/apt/sources.list").write_text(line + "\n", encoding="ascii")
         before = _everything(tmp_path)
         places = {"etc": str(tmp_path / "etc"), "dpkg": str(tmp_path / "var/lib/dpkg"), "state": str(tmp_path / "var/lib/apt"),
-                  "places": [str(tmp_path / "work")], **more}
+                  "places": [str(tmp_path / "bench")], **more}
         options = {"sources": rules or {"file:*": "follow"}, "pins": pins}
         seen = target.look(System(str(tmp_path), run), wanted, {"/etc/apt/sources.list": line + "\n"}, options, "/var/lib/x", seconds, **places)
         assert _everything(tmp_path) == before
@@ -98,7 +98,7 @@ def _machine(tmp_path, archive):
 
 def _everything(place):
     return {str(path): (path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else None) for path in place.rglob("*")
-            if str(path) != str(place / "work")}
+            if str(path) != str(place / "bench")}
 
 
 def test_upgraded_new_removed_and_orphaned_packages_are_foretold(machine):
@@ -168,7 +168,7 @@ def test_unreachable_mirror_is_unknown_within_its_time(machine):
 def test_time_that_is_over_is_told_and_leaves_nothing(machine):
     seen = machine(seconds=0)
     assert (seen.whole, seen.problem) == (False, "The 0 s for it were over.")
-    assert os.listdir(machine.root / "work") == []
+    assert os.listdir(machine.root / "bench") == []
 
 
 def test_no_room_for_the_look_is_told(machine, tmp_path):
@@ -178,10 +178,10 @@ def test_no_room_for_the_look_is_told(machine, tmp_path):
 def test_hooks_of_the_machines_apt_are_not_run(machine, monkeypatch, tmp_path):
     """What the machine's apt.conf would do after an update happens to nobody's files."""
     hook = tmp_path / "hook.conf"
-    hook.write_text('APT::Update::Post-Invoke { "touch %s/work/hooked"; };\nAcquire::Retries "0";\n' % tmp_path, encoding="ascii")
+    hook.write_text('APT::Update::Post-Invoke { "touch %s/bench/hooked"; };\nAcquire::Retries "0";\n' % tmp_path, encoding="ascii")
     monkeypatch.setenv("APT_CONFIG", str(hook))
     assert machine().whole
-    assert os.listdir(machine.root / "work") == []
+    assert os.listdir(machine.root / "bench") == []
 
 
 def test_pins_are_heeded_as_in_the_upgrade_only_where_they_are_named(machine):
