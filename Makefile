@@ -33,8 +33,8 @@ integration: setup system ## real playbooks, watchers, sockets and endpoint on l
 molecule: setup system ## the Molecule scenarios on real machines (root)
 	@tools/molecule $(ARGS)
 
-e2e: setup system ## real fleets from bookworm to trixie and back, Patroni among them, two at a time (root)
-	@$(PYTEST) -n 2 --dist loadfile --timeout 2400 tests/e2e $(ARGS)
+e2e: setup system ## real fleets from bookworm to trixie and back, Patroni among them (root)
+	@$(PYTEST) --timeout 2400 tests/e2e $(ARGS)
 
 bench: setup system ## the figures of the README, each beside a named rival
 	@.venv/bin/python -m tests.bench $(ARGS)
