@@ -14,28 +14,11 @@ from lease_endpoint.etcd_words import put
 from lease_endpoint.ledger import transfer
 from lease_endpoint.ledger.etcd import Ledger as EtcdLedger
 from lease_endpoint.ledger.sqlite import Ledger
-from lease_endpoint.ledger.store import Etcd as Where
-from lease_endpoint.ledger.store import Store
 from lease_endpoint.records import Entry, Freeze, Halt, Lease, Pin, Tombstone
 from lease_endpoint.seat import Seat
 from tests.contract.endpoint import cli
-from tests.etcd import Etcd, missing
 
 MANY = 300  # applications: more than one transaction of etcd's takes
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory):
-    assert not missing(), missing()
-    with Etcd(tmp_path_factory.mktemp("etcd")) as running:
-        yield running
-
-
-@pytest.fixture
-def store(etcd, request):
-    store = Store(Where(tuple(etcd.endpoints), "/" + request.node.name.partition("[")[0]))
-    yield store
-    store.close()
 
 
 def _fill(book):

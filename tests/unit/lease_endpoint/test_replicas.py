@@ -16,27 +16,11 @@ from lease_endpoint.errors import NoActive, NotDurable, Unsure
 from lease_endpoint.etcd_gateway import Unsure as NotTold
 from lease_endpoint.forward import Forwarder
 from lease_endpoint.ledger.etcd import Ledger
-from lease_endpoint.ledger.store import Etcd as Where
-from lease_endpoint.ledger.store import Store
 from lease_endpoint.records import Entry, Lease
 from lease_endpoint.seat import Seat
 from tests.contract.endpoint import HEADERS, Endpoint, cli, until
-from tests.etcd import Certificates, Etcd, missing
+from tests.etcd import Certificates, Etcd
 from tests.replicas import Replicas
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory):
-    assert not missing(), missing()
-    with Etcd(tmp_path_factory.mktemp("etcd")) as running:
-        yield running
-
-
-@pytest.fixture
-def store(etcd, request):
-    store = Store(Where(tuple(etcd.endpoints), "/" + request.node.name))
-    yield store
-    store.close()
 
 
 @pytest.fixture
