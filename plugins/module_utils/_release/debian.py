@@ -82,14 +82,20 @@ class Debian:
             if not isinstance(options.get(name) or [], list):
                 raise StepFailed("series_upgrade_{0}.{1} is a list; correct it.".format(self.name, name))
 
-    @property
-    def phases(self) -> List[Phase]:
+    def _opening(self) -> List[Phase]:
+        """How every upgrade of packages begins: nothing works against it, and somebody can get in whatever happens."""
         return [
             Phase("backup", "Keep /etc and the lists of packages as they are", self._look_before),
             Phase("quiet", "Hold apt's timers and restarts of services", self._quiet.hold, undo=self._quiet.release),
             Phase("mend", "Finish what dpkg was interrupted in", self._mend),
             Phase("spare-ssh", "Start a spare sshd", self._spare.start, undo=self._spare.stop),
             Phase("spare-login", "Have somebody log in there", self._spare.await_login),
+        ]
+
+    @property
+    def phases(self) -> List[Phase]:
+        return [
+            *self._opening(),
             Phase("sources", "Point apt to {0}".format(self._target), self._move_sources, undo=self._restore_sources),
             Phase("update", "Fetch the package lists of {0}".format(self._target), self._update),
             Phase("download", "Fetch the packages of {0}".format(self._target), self._download),

@@ -78,11 +78,7 @@ class Ubuntu(Debian):
     @property
     def phases(self) -> List[Phase]:
         return [
-            Phase("backup", "Keep /etc and the lists of packages as they are", self._look_before),
-            Phase("quiet", "Hold apt's timers and restarts of services", self._quiet.hold, undo=self._quiet.release),
-            Phase("mend", "Finish what dpkg was interrupted in", self._mend),
-            Phase("spare-ssh", "Start a spare sshd", self._spare.start, undo=self._spare.stop),
-            Phase("spare-login", "Have somebody log in there", self._spare.await_login),
+            *self._opening(),
             Phase("settings", "Tell the upgrader what it may do", self._set_up, undo=self._put_back),
             Phase("current", "See that this release is up to date", self._see_current),
             Phase("offered", "See that {0} is offered".format(self._target), self._see_offer),
