@@ -64,15 +64,17 @@ def socket_path(how: Settings) -> str:
 
 def look(how: Settings) -> Found:
     """Read, change nothing. Raises ArmingError when there is a record that cannot be read."""
+    return Found(_record(how), client.status(how["runtime_dir"]), _digest(how["program"]), service.installed(how))
+
+
+def _record(how: Settings) -> Optional[Dict[str, Any]]:
     try:
         record = Marker(how["state_dir"]).read()
-        if record is not None:
-            record = records.sound(record)
+        return record if record is None else records.sound(record)
     except Damaged as problem:
         raise ArmingError("{0}; look at it, then put back a whole one or move {1} away".format(problem, how["state_dir"]))
     except OSError as problem:
         raise ArmingError("the state directory cannot be read: {0}".format(problem))
-    return Found(record, client.status(how["runtime_dir"]), _digest(how["program"]), service.installed(how))
 
 
 def _digest(path: str) -> Optional[str]:
@@ -143,7 +145,7 @@ def arm(found: Found, spec: Dict[str, Any], how: Settings, image: bytes) -> Dict
     lock = _lock(how["state_dir"])
     try:
         # Until it left, that watcher may have written on: the end of a clean-up, or a request that lets its upgrade live again.
-        found = found._replace(record=look(how).record)
+        found = found._replace(record=_record(how))
         _is_new(found, spec)
         record = _first_record(marker, found, spec, how, image)
     except (NotDurable, OSError, service.ServiceError) as problem:
