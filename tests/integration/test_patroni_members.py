@@ -179,6 +179,17 @@ def test_handover_is_refused_to_whoever_would_lose_something_with_a_sentence_tha
     db.thaw(displaced)
 
 
+def test_handover_under_the_pin_is_over_when_its_former_leader_runs_again_as_a_follower(cluster, db):
+    read, unit = db.read(), follower(cluster)
+    displaced = db.displaced()
+    db.freeze(displaced)
+    after = db.transfer(unit, read.term)
+    former = cluster[read.holder].rest("GET", "/patroni", timeout=5)
+    assert (former["role"], former["state"] in ("running", "streaming")) == ("replica", True), former
+    assert (after.holder, health(after)[read.holder]) == (unit, True)
+    db.thaw(displaced)
+
+
 def _wal_receiver(member):
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:

@@ -247,6 +247,7 @@ class Patroni(Foreign):
         rows = {row["name"]: row for row in view["members"]}
         names = {unit: name for name, unit in self._units(rows, self._last).items()}
         self._fit(to, rows.get(names.get(to, "")), rows[names[read.holder]])
+        begun = time.monotonic()
         answer = self._rest.send(read.holder, "POST", "/switchover", {"leader": names[read.holder], "candidate": names[to]}, self._patience)
         if answer.status_code == 412:
             raise Denied(f"{self.application} does not go to {to}: {answer.text.strip()}")
@@ -255,7 +256,22 @@ class Patroni(Foreign):
             now = self.read()
             return now if now.holder == to and now.term > term else None
 
-        return self._until(arrived, lambda: f"{self.application} was told to go to {to} ({answer.text.strip()}), and has not come there", self._patience)
+        after = self._until(arrived, lambda: f"{self.application} was told to go to {to} ({answer.text.strip()}), and has not come there", self._patience)
+        return self._following(read.holder, begun + self._patience - time.monotonic()) or after
+
+    def _following(self, former: str, seconds: float) -> Optional[Leadership]:
+        """The leadership once the former leader is a follower that runs: Patroni restarts it, and its machine is the next to be drained.
+
+        None when it has not come back in time. The handover has come to pass all the same.
+        """
+        def follows() -> Optional[Leadership]:
+            now, said = self.read(), self._last[former]
+            return now if said.running and not said.primary else None
+
+        try:
+            return self._until(follows, lambda: f"{former} does not follow", seconds)
+        except Unreachable:
+            return None
 
     def _fit(self, to: str, row: Optional[Mapping[str, Any]], leader: Mapping[str, Any]) -> None:
         """Raises with a sentence unless `to` may lead without losing anything."""
