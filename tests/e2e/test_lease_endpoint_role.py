@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tests.fleet import ending
 from tests.fleet.endpoint import ASK
 from tests.testbed import Fleet
 
@@ -81,7 +82,7 @@ class Host:
             env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600, cwd=TOP)
         recap = [line for line in played.stdout.splitlines() if line.startswith("m1 ") and "ok=" in line]
-        assert played.returncode == 0 and recap, played.stdout
+        assert played.returncode == 0 and recap, ending(played)
         return {key: int(value) for key, value in (word.split("=") for word in recap[-1].split(":", 1)[1].split())}
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fleet import ending
+
 from .clustered import DOWNTIME, cluster, play, tell_downtime
 
 # What a site's provisioning leaves behind: as soon as the machine is trixie, PostgreSQL is told to load what is not there.
@@ -46,14 +48,14 @@ def _finished(handed, meanwhile):    # pylint: disable=unused-argument
 
 
 def test_the_watcher_notices_that_postgresql_does_not_come_back_and_takes_the_machine_back(halted):
-    assert halted.series["m2"] == "bookworm", halted.done.stdout
+    assert halted.series["m2"] == "bookworm", ending(halted.done)
     assert halted.after["m2"] != halted.before["m2"]
     assert "pg2: PostgreSQL runs under Patroni" in halted.done.stdout, "the reason is the check that failed"
 
 
 def test_the_application_halts_and_the_rest_of_the_fleet_goes_on(halted):
     assert halted.done.returncode != 0
-    assert halted.series == {"m1": "bookworm", "m2": "bookworm", "m3": "bookworm", "m4": "trixie"}, halted.done.stdout
+    assert halted.series == {"m1": "bookworm", "m2": "bookworm", "m3": "bookworm", "m4": "trixie"}, ending(halted.done)
     assert {name: halted.after[name] == halted.before[name] for name in ("m1", "m3")} == {"m1": True, "m3": True}, "they were not touched"
     assert "m2" in halted.done.stdout.split("What to do next:")[1], "the report names the machine to look at"
 
@@ -66,7 +68,7 @@ def test_the_halted_cluster_stays_pinned_whole_and_led_as_before(halted, meanwhi
 
 
 def test_after_the_repair_the_second_run_takes_every_machine_to_trixie(finished):
-    assert finished.done.returncode == 0, finished.done.stdout
+    assert finished.done.returncode == 0, ending(finished.done)
     assert set(finished.series.values()) == {"trixie"}
     assert finished.after["m4"] == finished.before["m4"], "m4 was there already and must be left alone"
     assert (finished.pins, finished.paused) == ([], False)

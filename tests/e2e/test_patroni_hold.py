@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fleet import ending
+
 from .clustered import DOWNTIME, boots, cluster, play, tell_downtime
 
 
@@ -27,7 +29,7 @@ def _refused(held, upgraded):     # pylint: disable=unused-argument
 
 
 def test_every_machine_gets_to_trixie(upgraded):
-    assert upgraded.done.returncode == 0, upgraded.done.stdout
+    assert upgraded.done.returncode == 0, ending(upgraded.done)
     assert set(upgraded.series.values()) == {"trixie"}
     assert not set(upgraded.before.items()) & set(upgraded.after.items()), "every machine has rebooted"
 
@@ -67,7 +69,7 @@ def test_nothing_is_left_pinned_or_paused(upgraded):
 
 def test_a_rollback_beyond_the_last_etcd_member_is_refused_with_the_reason_and_touches_nothing(held, refused):
     assert refused.done.returncode != 0
-    assert "no member of 3.4 joins" in " ".join(refused.done.stdout.split()), refused.done.stdout
+    assert "no member of 3.4 joins" in " ".join(refused.done.stdout.split()), ending(refused.done)
     assert refused.before == refused.after == boots(held[0].fleet)
     assert set(refused.series.values()) == {"trixie"}
     assert not refused.paused

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from tests.fleet import Endpoint, NativeFleet
+from tests.fleet import Endpoint, NativeFleet, ending
 from tests.fleet.controller import ANSIBLE
 from tests.testbed import Fleet
 
@@ -70,7 +70,7 @@ def _seeded(native):
 
 def test_what_was_broken_is_found_and_forbids_the_upgrade(native, seeded):
     assert seeded.returncode != 0
-    assert REPAIRED <= set(found(native)), seeded.stdout
+    assert REPAIRED <= set(found(native)), ending(seeded)
     assert "NOT READY" in seeded.stdout and "held" in seeded.stdout
     assert report(native)["machines"]["m1"]["state"] == "blocked"
 
@@ -89,12 +89,12 @@ def _repaired(native, seeded):    # pylint: disable=unused-argument
     command = [f"{ANSIBLE}-playbook", "-i", str(native.fleet.inventory_path), "-i", str(native.inventory), str(playbook)]
     done = native.fleet.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=native.env)
     print(playbook.read_text(encoding="utf-8"), done.stdout)
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, ending(done)
     return look(native)
 
 
 def test_the_repairs_it_wrote_leave_nothing_that_forbids_the_upgrade(native, repaired):
-    assert repaired.returncode == 0, repaired.stdout
+    assert repaired.returncode == 0, ending(repaired)
     assert not REPAIRED & set(found(native))
     assert report(native)["ready"] is True
     assert "swappiness=10" in native.fleet["m1"].ssh("cat /etc/sysctl.d/98-from-sysctl-conf.conf").stdout
@@ -104,7 +104,7 @@ def test_check_of_the_whole_run_shows_the_report_and_changes_nothing(native, rep
     before, book = native.fleet["m1"].ssh(TREE).stdout, report(native)
     done = native.play("upgrade_series", "--check")
     print(done.stdout)
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, ending(done)
     assert re.search(r"Preflight to trixie: 1 machine, .*: ready", done.stdout)
     assert native.fleet["m1"].ssh(TREE).stdout == before
     assert report(native) == book
@@ -119,7 +119,7 @@ def test_a_mirror_that_cannot_be_reached_is_not_predicted_and_never_no(native, r
     finally:
         machine.ssh("rm -r /etc/apt; mv /tmp/apt-before /etc/apt")
     told = found(native)
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, ending(done)
     assert "predicted" not in told
     assert "could not be predicted" in told["not_predicted"]["what"] and told["not_predicted"]["severity"] == "warning"
 
@@ -131,7 +131,7 @@ def test_the_upgrade_does_what_was_foretold(native, repaired):    # pylint: disa
     before = set(native.fleet["m1"].ssh(shown).stdout.splitlines())
     done = native.play("upgrade_series")
     print(done.stdout)
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, ending(done)
     after = set(native.fleet["m1"].ssh(shown).stdout.splitlines())
     changed = {line.split()[0] for line in after - before}
     assert len(changed) == told["predicted"]["data"]["upgraded"] + len(told["predicted"]["data"]["new"])

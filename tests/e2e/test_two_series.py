@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.fleet import Sampler, changes, traces
+from tests.fleet import Sampler, changes, ending, traces
 
 FOLLOW = {"*/two-series*": "follow"}
 
@@ -66,8 +66,8 @@ def _unpinned(two_series, aborted):    # pylint: disable=unused-argument
 def test_without_pins_leadership_changes(two_series, unpinned):
     """So that the other tests' "no change" means something: their onlooker would see one."""
     done, seen = unpinned
-    assert done.returncode == 0, done.stdout
-    assert set(two_series.series().values()) == {"trixie"}, done.stdout
+    assert done.returncode == 0, ending(done)
+    assert set(two_series.series().values()) == {"trixie"}, ending(done)
     assert any(changes(seen.history(application)) for application in ("db", "cache"))
 
 
@@ -97,7 +97,7 @@ def _back(two_series, unpinned):    # pylint: disable=unused-argument
 
 def test_all_machines_roll_back_under_pins_without_a_change(two_series, back):
     done, seen = back
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, ending(done)
     assert set(two_series.series().values()) == {"bookworm"}
     for application in ("db", "cache"):
         assert changes(seen.history(application)) == []
@@ -124,7 +124,7 @@ def test_a_power_cut_in_the_middle_of_a_hop_costs_a_rerun_at_most_and_the_next_h
         print(run.result().stdout)
         # The same run goes on, and the next hop after it.
         rerun = two_series.play("upgrade_hops", "-e", take_new)
-    assert rerun.returncode == 0, rerun.stdout
+    assert rerun.returncode == 0, ending(rerun)
     assert "Hop 2 of 2: to forky (m1, m2, m3)." in rerun.stdout
     assert set(two_series.series().values()) == {"forky"}
     for application in ("db", "cache"):

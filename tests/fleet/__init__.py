@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from .applications import NativeFleet
 from .clustered import ClusteredFleet
-from .controller import Controller
+from .controller import Controller, ending
 from .endpoint import Endpoint
 from .patroni import PatroniFleet
 from .samples import Sampler, changes
 from .writes import Writer
 
-__all__ = ["ClusteredFleet", "Controller", "Endpoint", "NativeFleet", "PatroniFleet", "Sampler", "Writer", "changes"]
+__all__ = ["ClusteredFleet", "Controller", "Endpoint", "NativeFleet", "PatroniFleet", "Sampler", "Writer", "changes", "ending"]

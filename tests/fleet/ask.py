@@ -1,7 +1,7 @@
 """Ask a lease endpoint, as a stranger would: ask.py URL CA-FILE TOKEN-FILE PATH [SECONDS]
 
 Prints the answer, one line of JSON. With SECONDS it asks again and again, that many seconds apart, and prefixes the
-time; what cannot be read is a line {"error": ...}, never a line left out.
+time of the question; what cannot be read is a line {"error": ...}, never a line left out.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ def main(url: str, ca_file: str, token_file: str, path: str, every: str = "") ->
         return
     due = time.monotonic()
     while True:
+        asked = time.time()
         try:
             said = ask()
         except (OSError, ValueError) as error:
             said = {"error": str(error)}
-        print(json.dumps({"time": time.time(), **said}), flush=True)
+        print(json.dumps({"time": asked, **said}), flush=True)
         due = max(due + float(every), time.monotonic())
         time.sleep(max(0.0, due - time.monotonic()))
 

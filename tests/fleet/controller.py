@@ -17,6 +17,11 @@ CHECKOUT = pathlib.Path(__file__).parents[2]
 ANSIBLE = pathlib.Path(sys.executable).with_name("ansible")
 
 
+def ending(done: subprocess.CompletedProcess, lines: int = 80) -> str:
+    """Return the last lines that a playbook said, where it tells what went wrong: a message for an assertion that somebody is going to read."""
+    return "\n".join(done.stdout.splitlines()[-lines:])
+
+
 class Controller:
     """What every fleet with applications shares: ``inventory`` is the file that ``describe`` writes."""
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import pathlib
 import subprocess
+import time
 
 from .endpoint import Endpoint
 
+PATIENCE = 30.0     # s until the onlooker has looked once; a question itself is given up after 5
+
 
 class Sampler:
-    """Samples while it is entered; ``samples`` are the endpoint's answers with the time of each."""
+    """Samples while it is entered, once at least before and after what happens in it; ``samples`` are the endpoint's answers, with the time of
+    each question (s since the epoch)."""
 
     def __init__(self, endpoint: Endpoint, name: str = "samples", every: float = 1.0) -> None:
         self.endpoint = endpoint
@@ -21,11 +25,24 @@ class Sampler:
     def __enter__(self) -> "Sampler":
         with open(self.path, "w", encoding="utf-8") as out:
             self._process = self.endpoint.fleet.popen(self.endpoint.question("/v1/leases", str(self.every)), stdin=subprocess.DEVNULL, stdout=out)
+        self._asked_since(0.0)
         return self
 
-    def __exit__(self, *_exc) -> None:
-        self._process.terminate()
-        self._process.wait()
+    def __exit__(self, failed, *_exc) -> None:
+        try:
+            if failed is None:
+                self._asked_since(time.time())
+        finally:
+            self._process.terminate()
+            self._process.wait()
+
+    def _asked_since(self, moment: float) -> None:
+        """Return when a question has been asked after ``moment``, and answered or not."""
+        deadline = time.monotonic() + PATIENCE
+        while not any(sample["time"] >= moment for sample in self.samples[-1:]):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the onlooker of {self.path} has not looked")
+            time.sleep(0.05)
 
     @property
     def samples(self) -> list:
