@@ -4,86 +4,43 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
-from tests.fleet import ending
-from tests.fleet.endpoint import ASK
+from tests.fleet.role import Role
 from tests.testbed import Fleet
 
 from .test_testbed import wait_until
 
-TOP = pathlib.Path(__file__).parents[2]
-REQUIREMENTS = TOP / "roles/lease_endpoint/files/requirements.txt"
-WHEELS = "/root/wheels"
-
 
 class Host:
-    """One real machine, and the role as an operator would apply it to it."""
+    """One real machine with the role."""
 
-    def __init__(self, fleet: Fleet, place: pathlib.Path) -> None:
-        self.machine, self.fleet, self.place = fleet["m1"], fleet, place
-        self.address = self.machine.ip + ":8470"
+    def __init__(self, fleet, place) -> None:
+        (self.machine,) = fleet.machines
+        password = place / "patroni.password"
+        password.write_text("never shown\n", encoding="utf-8")
         self.token = place / "operator.token"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "30", "-subj", "/CN=lease endpoint",
-             "-addext", "subjectAltName=IP:" + self.machine.ip, "-keyout", "lease.key", "-out", "lease.pem"],
-            check=True, capture_output=True, cwd=place)
-        (place / "patroni.password").write_text("never shown\n", encoding="utf-8")
-        (place / "patroni.password").chmod(0o600)
-        self.role = {
-            "role": "leasehold.series_upgrade.lease_endpoint",
-            "lease_endpoint_listen": self.address,
-            "lease_endpoint_tls_cert": str(place / "lease.pem"),
-            "lease_endpoint_tls_key": str(place / "lease.key"),
-            # The machine has no way out but apt's.
-            "lease_endpoint_pip_args": ["--no-index", "--find-links", WHEELS],
-            "lease_endpoint_tokens": [
+        self.role = Role(
+            fleet, fleet.machines, place, self.token,
+            lease_endpoint_tokens=[
                 {"name": "operator", "scopes": ["read", "pin"], "fetch_to": str(self.token)},
                 {"name": "m1", "scopes": ["hold", "pin"], "units": ["queue=rabbit@m1", "db/0"], "expires_in": "1d"},
             ],
             # Nobody answers at that address: what is tried is that the endpoint knows of it.
-            "lease_endpoint_applications": {"pg": {
+            lease_endpoint_applications={"pg": {
                 "provider": "patroni", "members": {"pg/0": "https://127.0.0.1:9"}, "username": "leases", "timeout": 1,
                 "password_file": "/etc/lease-endpoint/secrets/patroni.password"}},
-            "lease_endpoint_secrets": {"patroni.password": str(place / "patroni.password")},
-            "lease_endpoint_limit_failures": "3/hour",
-        }
-        self.write()
-
-    def write(self) -> None:
-        (self.place / "play.yml").write_text(json.dumps([{"hosts": "m1", "gather_facts": False, "roles": [self.role]}]), encoding="utf-8")
-
-    def carry_the_libraries(self) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--require-hashes", "-r", str(REQUIREMENTS),
-             "-d", str(self.place / "wheels")],
-            check=True, capture_output=True, timeout=240)
-        packed = self.place / "wheels.tar"
-        subprocess.run(["tar", "-C", str(self.place / "wheels"), "-cf", str(packed), "."], check=True)
-        with open(packed, "rb") as stream:
-            self.fleet.run(["ssh", *self.fleet.ssh_options, "root@" + self.machine.ip, "mkdir -p %s && tar -C %s -xf -" % (WHEELS, WHEELS)],
-                           check=True, stdin=stream)
-
-    def question(self, path: str) -> list[str]:
-        return [sys.executable, str(ASK), "https://" + self.address, str(self.place / "lease.pem"), str(self.token), path]
-
-    def ask(self, path: str) -> dict:
-        """What the endpoint answers the operator, over TLS."""
-        return json.loads(self.fleet.run(self.question(path), check=True, stdout=subprocess.PIPE, timeout=60).stdout)
+            lease_endpoint_secrets={"patroni.password": str(password)},
+            lease_endpoint_limit_failures="3/hour")
 
     def apply(self, *words: str) -> dict:
-        """Apply the role; returns the recap of the machine: {ok, changed, failures, ...}."""
-        played = self.fleet.run(
-            [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "-i", str(self.fleet.inventory_path), str(self.place / "play.yml"), *words],
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600, cwd=TOP)
-        recap = [line for line in played.stdout.splitlines() if line.startswith("m1 ") and "ok=" in line]
-        assert played.returncode == 0 and recap, ending(played)
-        return {key: int(value) for key, value in (word.split("=") for word in recap[-1].split(":", 1)[1].split())}
+        """Apply the role; return the machine's recap."""
+        return self.role.apply(*words)["m1"]
+
+    def ask(self, path: str) -> dict:
+        """Return what the endpoint answers the operator."""
+        return self.role.ask(self.machine, path)
 
 
 @pytest.fixture(name="host", scope="module")
@@ -93,7 +50,7 @@ def _host(tmp_path_factory):
 
 
 def test_the_role_installs_a_service_and_a_second_run_changes_nothing(host):
-    host.carry_the_libraries()
+    host.role.carry_the_libraries()
     host.apply("--check", "--diff")
     assert host.machine.ssh("ls -d /opt/lease-endpoint /etc/lease-endpoint /usr/local/bin/lease_endpoint; id lease-endpoint", check=False).stdout == ""
 
@@ -120,8 +77,9 @@ def test_applications_that_are_led_elsewhere_are_known_and_what_cannot_be_read_i
 
 
 def test_machine_holds_what_it_hosts_and_the_audit_log_outlives_its_rotation(host):
+    host.machine.put(host.role.ca, "/root/ca.pem")
     as_m1 = "LEASE_ENDPOINT_TOKEN=$(cat /var/lib/lease-endpoint/issued/m1.token) "
-    as_m1 += "lease_endpoint hold db --ca-file /etc/lease-endpoint/tls.pem --holder %s -- true"
+    as_m1 += "lease_endpoint hold db --ca-file /root/ca.pem --holder %s -- true"
     assert host.machine.ssh(as_m1 % "db/0", check=False).returncode == 0
     host.machine.ssh("mv /var/lib/lease-endpoint/audit.jsonl /var/lib/lease-endpoint/audit.jsonl.1")
     refused = host.machine.ssh(as_m1 % "db/1", check=False)
@@ -144,8 +102,7 @@ def test_token_rotated_by_command_is_fetched_by_the_next_run_and_both_are_good_m
 
 
 def test_taken_out_of_the_inventory_an_application_is_native_again(host):
-    host.role["lease_endpoint_applications"] = {}
-    host.write()
+    host.role.variables["lease_endpoint_applications"] = {}
     assert host.apply("--check", "--diff")["changed"] > 0
     assert "pg" in host.machine.ssh("cat /etc/lease-endpoint/applications.json").stdout, "check mode changes nothing"
     assert host.apply()["changed"] > 0
@@ -154,9 +111,8 @@ def test_taken_out_of_the_inventory_an_application_is_native_again(host):
 
 
 def test_the_installed_service_answers_over_tls_also_after_a_reboot(host):
-    question = host.question("/v1/whoami")
     assert host.ask("/v1/whoami")["identity"] == "operator"
     before = host.machine.boot_id()
     host.machine.ssh("systemctl reboot", check=False)
     wait_until(lambda: host.machine.ssh("cat /proc/sys/kernel/random/boot_id", check=False).stdout.strip() not in ("", before), "another boot")
-    wait_until(lambda: host.fleet.run(question, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60).returncode == 0, "the endpoint to answer again")
+    wait_until(lambda: host.role.answers(host.machine), "the endpoint to answer again")

@@ -59,7 +59,7 @@ def test_the_cluster_runs_the_new_patroni_and_etcd_and_the_old_postgresql(held, 
     for machine in run.fleet.machines:
         said = machine.ssh("patroni --version; etcd --version; runuser -u postgres -- psql -qAtc 'SHOW server_version_num'").stdout
         assert "patroni 4.0" in said and "etcd Version: 3.5" in said and "\n15" in said, said
-    assert run.cluster.etcd_whole()
+    assert run.cluster.etcd.whole()
 
 
 def test_nothing_is_left_pinned_or_paused(upgraded):

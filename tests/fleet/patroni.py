@@ -17,27 +17,15 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.testbed import Fleet, Machine
 
 from .authority import Authority
+from .etcd import EtcdFleet
 
 SCOPE = "db"
 USER = "operator"           # of the REST API
 ASK = pathlib.Path(__file__).with_name("rest.py")
-ETCD = """ETCD_NAME={machine}
-ETCD_DATA_DIR=/srv/data/etcd
-ETCD_LISTEN_PEER_URLS=http://{ip}:2380
-ETCD_LISTEN_CLIENT_URLS=http://{ip}:2379,http://127.0.0.1:2379
-ETCD_INITIAL_ADVERTISE_PEER_URLS=http://{ip}:2380
-ETCD_ADVERTISE_CLIENT_URLS=http://{ip}:2379
-ETCD_INITIAL_CLUSTER={cluster}
-ETCD_INITIAL_CLUSTER_STATE=new
-ETCD_INITIAL_CLUSTER_TOKEN=testbed
-"""
 PREPARE = """set -e
-install -d -o etcd -g etcd -m 700 /srv/data/etcd
 install -d -o postgres -g postgres -m 700 /srv/data/pg
-cat >/etc/default/etcd
 update-ca-certificates >/dev/null
-systemctl enable --quiet etcd patroni
-systemctl start --no-block etcd
+systemctl enable --quiet patroni
 """
 
 
@@ -47,6 +35,7 @@ class PatroniFleet:
     def __init__(self, fleet: Fleet, machines: list | None = None) -> None:
         self.fleet = fleet
         self.machines = machines or fleet.machines
+        self.etcd = EtcdFleet(self.machines)
         self.home = fleet.state / "patroni"
         self.members = {f"pg{number}": machine for number, machine in enumerate(self.machines, 1)}
         self.urls = [f"https://{machine.ip}:8008" for machine in self.machines]
@@ -73,7 +62,7 @@ class PatroniFleet:
             self._secret(name)
         with ThreadPoolExecutor(len(self.members)) as pool:
             list(pool.map(lambda member: self._prepare(authority, *member), self.members.items()))
-            self.until(self.etcd_whole, "etcd to be whole")
+            self.until(self.etcd.whole, "etcd to be whole")
             first, *others = self.machines
             first.ssh("systemctl start patroni")
             self.until(lambda: self.leader() == "pg1", "pg1 to lead")
@@ -92,10 +81,10 @@ class PatroniFleet:
         for local, remote, mode in ((certificate, "rest.pem", "644"), (key, "rest.key", "600"), (authority.ca, "ca.pem", "644")):
             machine.put(local, f"/etc/patroni/{remote}", mode)
         machine.put(authority.ca, "/usr/local/share/ca-certificates/testbed.crt")        # the watcher's checks trust what the machine trusts
-        cluster = ",".join(f"{other.name}=http://{other.ip}:2380" for other in self.machines)
         settings = json.dumps(self._settings(member, machine), indent=1)        # JSON is YAML
         machine.ssh("install -D -m 600 /dev/stdin /etc/patroni/config.yml && chown -R postgres: /etc/patroni", stdin=settings)
-        machine.ssh(PREPARE, stdin=ETCD.format(machine=machine.name, ip=machine.ip, cluster=cluster))
+        machine.ssh(PREPARE)
+        self.etcd.start(machine)
 
     def _settings(self, member: str, machine: Machine) -> dict:
         network = machine.ip.rpartition(".")[0] + ".0/24"
@@ -156,11 +145,6 @@ class PatroniFleet:
         members = self.cluster().get("members", [])
         good = [member for member in members if member["state"] in ("running", "streaming") and (member["role"] == "leader" or member.get("lag") == 0)]
         return len(good) == len(self.members) and any(member["role"] == "leader" for member in members)
-
-    def etcd_whole(self) -> bool:
-        """Tell whether every etcd member is healthy, asked from the first machine."""
-        urls = ",".join(f"http://{machine.ip}:2379" for machine in self.machines)
-        return self.machines[0].ssh(f"ETCDCTL_API=3 etcdctl --endpoints={urls} endpoint health", check=False).returncode == 0
 
     @staticmethod
     def until(true, what: str, patience: float = 90) -> None:
