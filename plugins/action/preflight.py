@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
-from ..plugin_utils import _action_options, _serves
+from ..plugin_utils import _action_options, _serves, _still
 
 
 class ActionModule(ActionBase):
@@ -28,5 +29,7 @@ class ActionModule(ActionBase):
         if "serves" not in arguments:
             applications = _action_options.variable_of(self, variables, "series_upgrade_applications", {})
             arguments["serves"] = _serves.needs(applications, str(machine))
-        result.update(self._execute_module(module_name="leasehold.series_upgrade.preflight", module_args=arguments, task_vars=variables, tmp=tmp))
+        at_work = "%s is still being looked at, and what %s will bring is foretold there" % (machine, arguments.get("target"))
+        with _still.telling(at_work, Display().display):
+            result.update(self._execute_module(module_name="leasehold.series_upgrade.preflight", module_args=arguments, task_vars=variables, tmp=tmp))
         return result
