@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import textwrap
 
 import pytest
+import yaml
 
 from tests.fleet.controller import ANSIBLE, CHECKOUT
 from tests.fleet.endpoint import PACKAGE, PORT
@@ -23,7 +26,15 @@ printf '[Service]\\nRestart=no\\n' >/run/systemd/system/lease-endpoint.service.d
 systemctl daemon-reload
 systemctl kill -s KILL lease-endpoint
 """
+PAGE = CHECKOUT / "roles/lease_endpoint/README.md"
 BRING_BACK = "rm /run/systemd/system/lease-endpoint.service.d/killed.conf && systemctl daemon-reload && systemctl start lease-endpoint"
+
+
+def example() -> dict:
+    """Return the variables of the role's page that make replicas."""
+    blocks = re.findall(r"^( *)```yaml\n(.*?)^\1```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    (role,) = [yaml.safe_load(textwrap.dedent(text))[0]["roles"][0] for _indent, text in blocks if "lease_endpoint_etcd" in text]
+    return {name: value for name, value in role.items() if name.startswith("lease_endpoint_")}
 
 
 class Replicas:
@@ -38,12 +49,9 @@ class Replicas:
         token = place / "operator.token"
         subprocess.run([sys.executable, "-m", "lease_endpoint", "token", "create", "operator", "--data-dir", str(place / "data"), "--scope", "read",
                         "--scope", "pin", "--output", str(token)], check=True, env={**os.environ, "PYTHONPATH": str(PACKAGE)}, stdout=subprocess.DEVNULL)
-        self.role = Role(
-            fleet, self.machines, place, token,
-            lease_endpoint_etcd={"endpoints": self.etcd.urls},
-            lease_endpoint_tokens_file=str(place / "data/tokens.json"),
-            lease_endpoint_advertise_url="https://{{ ansible_host }}:%d" % PORT,
-            lease_endpoint_advertise_ca_file="/etc/lease-endpoint/secrets/leases-ca.pem")
+        # As on the page, with our files and addresses.
+        self.role = Role(fleet, self.machines, place, token, **{
+            **example(), "lease_endpoint_etcd": {"endpoints": self.etcd.urls}, "lease_endpoint_tokens_file": str(place / "data/tokens.json")})
         self.role.variables["lease_endpoint_secrets"] = {"leases-ca.pem": str(self.role.ca)}
 
     def active(self) -> list:

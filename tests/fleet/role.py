@@ -28,11 +28,11 @@ class Role:
         certificate, key = authority.issue("lease", *(machine.ip for machine in machines))
         self.variables = {
             "lease_endpoint_listen": "{{ ansible_host }}:%d" % PORT,
+            **variables,
             "lease_endpoint_tls_cert": str(certificate),
             "lease_endpoint_tls_key": str(key),
             # The machines have no way out but apt's.
             "lease_endpoint_pip_args": ["--no-index", "--find-links", WHEELS],
-            **variables,
         }
 
     def carry_the_libraries(self) -> None:
