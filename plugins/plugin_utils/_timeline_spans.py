@@ -20,6 +20,8 @@ KINDS = {
     "ARMED": "preparing", "UPGRADING": "upgrading", "REBOOTING": "rebooting", "WATCHING": "watching", "COMMITTING": "watching", "HELD": "held",
     "ROLLBACK_REQUESTED": "back", "ROLLING_BACK": "back",
 }
+# Phases in which nothing is upgraded yet, whatever the state says.
+BEFORE = {"fetch": "preparing", "drain": "draining"}
 ENDS = {
     "COMMITTED": "committed", "ROLLED_BACK": "rolled back", "ABORTED": "gave up before anything was changed", "ROLLBACK_FAILED": "rollback failed",
     "INVALID": "record cannot be read",
@@ -134,7 +136,7 @@ def _machine(host: str, events: list[Facts], end: Facts) -> Lane:
             else:
                 _to_state(lane, event, at, msg)
         elif kind == "phase" and event.get("percent") != 100:
-            drawn = "draining" if event.get("phase") == "drain" else KINDS.get(event.get("state", ""), lane.kind)
+            drawn = BEFORE.get(event.get("phase") or "") or KINDS.get(event.get("state", ""), lane.kind)
             label = WORDS[drawn] if drawn == "draining" else str(event.get("phase") or "")
             if drawn != "back" or lane.kind != "back":
                 lane.turn_to(drawn, at, label, msg)
@@ -149,7 +151,7 @@ def _to_state(lane: Lane, event: Facts, at: float, msg: str) -> None:
     kind = KINDS.get(event["state"], "preparing")
     if kind in ("preparing", "upgrading"):
         # Its phase says more; before the first one nothing was done to the machine.
-        kind = {"drain": "draining", None: "preparing"}.get(event.get("phase"), kind)
+        kind = {**BEFORE, None: "preparing"}.get(event.get("phase"), kind)
     if kind != lane.kind:
         lane.turn_to(kind, at, note=msg)
 

@@ -38,6 +38,13 @@ def test_failed_upgrade_puts_timers_policy_sources_answers_and_sshd_back_exactly
     assert after == before
 
 
+def test_packages_were_fetched_while_the_units_still_ran_and_nothing_was_left_to_fetch_after_the_drain(aborted):
+    machine = aborted[1]
+    assert traces.report(machine)["done"][:3] == ["fetch", "drain", "snapshot"]
+    fetched, left = [line for line in machine.ssh("cat /var/lib/series-upgrade/log/upgrade.log").stdout.splitlines() if line.startswith("Need to get ")]
+    assert not fetched.startswith("Need to get 0 B") and left.startswith("Need to get 0 B/"), (fetched, left)
+
+
 def test_spare_sshd_lets_in_while_ssh_is_stopped_and_its_programs_and_settings_are_gone(aborted):
     machine = aborted[1]
     assert "'port': 1022" in traces.spare_sshd(machine, "start")

@@ -40,12 +40,13 @@ class StandInMachine(Machine):
         super().__init__(clock, "boot-1", ["true"])
         self.live = "bookworm"
         self.goes_back = True
+        self.names = ["drain", "prepare", "change", "prove"]
 
     def series(self, spec):
         return self.live
 
     def phases(self, spec, work):
-        return [Phase(name, "Do " + name, lambda ctx: None, irreversible=name in ("change", "prove")) for name in ("drain", "prepare", "change", "prove")]
+        return [Phase(name, "Do " + name, lambda ctx: None, irreversible=name in ("change", "prove")) for name in self.names]
 
     def can_go_back(self, spec, memory):
         return self.goes_back

@@ -14,7 +14,7 @@ import os
 import re
 import struct
 import time
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from .._watcher.steps import Context, StepFailed
 
@@ -87,7 +87,7 @@ def holder(path: str) -> Optional[int]:
 class Apt:
     """
     apt-get on this machine. lock_timeout: how long another apt is waited for, in seconds. preferences: a directory whose pins are heeded in
-    place of the machine's own; None for the machine's.
+    place of the machine's own; None for the machine's. settings: more of apt's own, as NAME=VALUE.
     """
 
     def __init__(
@@ -96,11 +96,17 @@ class Apt:
         clock: Callable[[], float] = time.monotonic,
         held_by: Callable[[str], Optional[int]] = holder,
         preferences: Optional[str] = None,
+        settings: Sequence[str] = (),
     ) -> None:
         self._preferences = preferences
+        self._settings = tuple(settings)
         self._lock_timeout = lock_timeout
         self._clock = clock
         self._held_by = held_by
+
+    def beside(self, *settings: str) -> Apt:
+        """The same apt with these settings as well."""
+        return Apt(self._lock_timeout, self._clock, self._held_by, self._preferences, self._settings + settings)
 
     def get(self, context: Context, log: str, *words: str, repair: bool = False) -> None:
         """
@@ -136,6 +142,7 @@ class Apt:
             "APT::Update::Error-Mode=any",
             "APT::Get::Always-Include-Phased-Updates=true",
             "Acquire::Retries=3",
+            *self._settings,
         ]
         if self._preferences is not None:
             # Said to each call alone, so that the machine's own files stay as they are, and nothing has to be put back.

@@ -43,6 +43,10 @@ class Command:
         }
 
     @property
+    def ahead(self) -> List[Phase]:
+        return []
+
+    @property
     def phases(self) -> List[Phase]:
         return [
             Phase("upgrade", "Run the upgrade command", self._upgrade, irreversible=True),

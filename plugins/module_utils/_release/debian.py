@@ -18,6 +18,7 @@ from . import archived, before_reboot, conffiles, keepsakes, kept, leftovers, os
 from .._postgres import collations
 from .._watcher import health
 from .._watcher.steps import Context, Phase, Step, StepFailed
+from .ahead import Ahead
 from .apt import Apt, removals
 from .machine import boot_id
 from .said import said
@@ -54,6 +55,7 @@ class Debian:
         quiet: Optional[Quiet] = None,
         etc: str = "/etc",
         spare: Optional[Spare] = None,
+        ahead: Optional[Ahead] = None,
     ) -> None:
         options = spec.get(self.name) or {}
         self._options = options
@@ -68,6 +70,7 @@ class Debian:
         self._etc = etc
         self._pins = os.path.join(getattr(tools, "state_dir", "/var/lib/series-upgrade"), "pins")
         self._apt = apt or Apt(float(options.get("lock_timeout") or 600), preferences=self._pins if self.own_pins else None)
+        self._ahead = ahead or Ahead(self._apt)
         self._quiet = quiet or Quiet(options.get("restarts") or ("hold" if self._reboots else "allow"))
         self._spare = spare or Spare(spare_of(options.get("spare_ssh")))
 
@@ -93,6 +96,10 @@ class Debian:
         ]
 
     @property
+    def ahead(self) -> List[Phase]:
+        return [Phase("fetch", "Fetch what {0} brings, while the units still run".format(self._target), self._fetch)]
+
+    @property
     def phases(self) -> List[Phase]:
         return [
             *self._opening(),
@@ -115,6 +122,7 @@ class Debian:
         """Put timers and restarts back as they were, wherever the upgrade ended. Repeating it changes nothing."""
         self._quiet.release(context)
         self._spare.stop(context)
+        self._ahead.drop()
         shutil.rmtree(self._pins, ignore_errors=True)
 
     def checks(self) -> List[str]:
@@ -142,6 +150,14 @@ class Debian:
         ssh.prove(context)
         _tell_collations(context)
 
+    def _fetch(self, context: Context) -> None:
+        if _interrupted(context):
+            context.progress(None, "dpkg was interrupted before, so packages are fetched when that is mended")
+            return
+        self._choose_pins(context)
+        _before, texts, _changes = self._planned(context)
+        self._ahead.fetch(context, texts, LOG)
+
     def _look_before(self, context: Context) -> None:
         if context.recall("boot_before") is None:
             context.remember("boot_before", boot_id())
@@ -154,7 +170,7 @@ class Debian:
         # Decided once: while our own dpkg is at work, its database looks interrupted.
         if context.recall("mends") is None:
             self._apt.wait_for_locks(context)
-            context.remember("mends", bool(_audit(context)) or bool(os.listdir("/var/lib/dpkg/updates") if os.path.isdir("/var/lib/dpkg/updates") else []))
+            context.remember("mends", _interrupted(context))
         if context.recall("mends"):
             self._quiet.hold(context)
             self._apt.mend(context, LOG)
@@ -162,25 +178,30 @@ class Debian:
             if left:
                 raise StepFailed("dpkg was interrupted before this upgrade and cannot be mended: {0}. Mend it by hand, then begin again.".format(left))
 
-    def _move_sources(self, context: Context) -> None:
-        self._choose_pins(context)
+    def _planned(self, context: Context) -> Tuple[Mapping[str, kept.Kept], Mapping[str, str], List[sources.Change]]:
+        """The sources as they were before the upgrade, their texts as they are to be, and what changes. Raises StepFailed when none leads to the target."""
         before = context.recall("sources")
         if before is None:
             before = {path: kept.look(path) for path in kept.sources(os.path.join(self._etc, "apt"))}
-            context.remember("sources", before)
         texts = {path: kept.text(before[path]) for path in before if before[path]["kind"] == "file"}
         start = self._start or os_release.read(self._series_file).codename
         past = tuple(self._options.get("archived") or ()) + archived.SERIES
         made, changes = sources.plan(texts, start, self._target, self._rules, past)
-        context.progress(None, "; ".join(sources.tell(change) for change in changes))
-        report.tell(context, sources=[{"file": change.file, "uri": sources.public(change.uri), "action": change.action, "why": change.why}
-                                      for change in changes if change.action != "kept"])
         if not sources.leads_to(changes, self._target):
             raise StepFailed(
                 "No apt source of this machine leads to {0}. Say in series_upgrade_debian.sources which of them follow it.".format(self._target)
             )
+        return before, made, changes
+
+    def _move_sources(self, context: Context) -> None:
+        self._choose_pins(context)
+        before, made, changes = self._planned(context)
+        context.remember("sources", before)
+        context.progress(None, "; ".join(sources.tell(change) for change in changes))
+        report.tell(context, sources=[{"file": change.file, "uri": sources.public(change.uri), "action": change.action, "why": change.why}
+                                      for change in changes if change.action != "kept"])
         for path in sorted(made):
-            if made[path] != texts[path]:
+            if made[path] != kept.text(before[path]):
                 content = made[path].encode("utf-8", "surrogateescape")
                 kept.write(path, content, before[path]["mode"], before[path]["uid"], before[path]["gid"])
 
@@ -285,6 +306,12 @@ def _tell_collations(context: Context) -> None:
         report.tell(context, postgresql=found)
         for sentence in collations.sentences(found):
             context.progress(None, sentence)
+
+
+def _interrupted(context: Context) -> bool:
+    """Whether dpkg was broken off in the middle of something."""
+    updates = "/var/lib/dpkg/updates"
+    return bool(_audit(context)) or bool(os.listdir(updates) if os.path.isdir(updates) else [])
 
 
 def _audit(context: Context) -> str:

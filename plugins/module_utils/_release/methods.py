@@ -4,7 +4,8 @@
 """
 The methods of upgrade. One is one file here and one line below: modules carry only what is imported by name.
 
-A method offers `phases`, `rollback_steps()`, `thaw(context)`, `checks()` with `look(name, context)`, and `witness(context)`. Private room of the collection.
+A method offers `ahead` (phases before the drain, which change nothing that runs), `phases`, `rollback_steps()`, `thaw(context)`, `checks()` with
+`look(name, context)`, and `witness(context)`. Private room of the collection.
 """
 
 from __future__ import annotations

@@ -76,6 +76,11 @@ class Ubuntu(Debian):
                 raise StepFailed("series_upgrade_ubuntu.{0} is true or false, not {1!r}.".format(name, options[name]))
 
     @property
+    def ahead(self) -> List[Phase]:
+        # The upgrader fetches by itself, and only once it has changed the sources.
+        return []
+
+    @property
     def phases(self) -> List[Phase]:
         return [
             *self._opening(),

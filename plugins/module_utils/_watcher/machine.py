@@ -72,7 +72,9 @@ class Machine:
         """The way forward, up to the reboot."""
         drain = Phase("drain", "Drain the units", lambda ctx: _drain(spec, ctx))
         snapshot = Phase("snapshot", "Take a snapshot", lambda ctx: _take_snapshot(spec, ctx), undo=lambda ctx: _drop_snapshot(spec, ctx))
-        return [drain, snapshot] + list(methods.method(spec, work).phases)
+        method = methods.method(spec, work)
+        # Drained only when what takes long without the machine's doing is over, and before the snapshot: what units have written must be in it.
+        return [*method.ahead, drain, snapshot, *method.phases]
 
     def undo(self, spec: Dict[str, Any], begun: Sequence[str], work: Work) -> None:
         """Put back what the phases named in begun have done, all of them before anything irreversible; then let the units run."""

@@ -123,7 +123,7 @@ class Watcher:
             self._phase_failed(str(problem))
             self.go_on()
             return
-        left = [phase for phase in phases if phase.name not in self.record["done"]]
+        left = [phase for phase in phases if phase.name not in self.record["done"] and (self.book.state != states.ARMED or phase.name == "drain")]
         if left:
             self._begin_phase(left[0])
         else:

@@ -74,6 +74,12 @@ def test_a_machine_is_drawn_as_what_it_did_from_its_turn_to_its_commit():
         ("watching", 361, 421)]
 
 
+def test_a_machine_that_only_fetches_is_not_drawn_as_away():
+    events = [turn(1, "m1", "running"), state(2, "m1", "UPGRADING"), phase(2, "m1", "fetch"), phase(9, "m1", "fetch", 100), phase(9, "m1", "drain"),
+              state(20, "m1", "ABORTED")]
+    assert spans(report(events), "m1") == [("waiting", 0, 1), ("preparing", 1, 2), ("preparing", 2, 9), ("draining", 9, 20)]
+
+
 def test_machines_stand_in_the_order_in_which_they_went():
     assert [lane.name for lane in _timeline_spans.machines(report())] == ["m2", "m3", "m1"]
 

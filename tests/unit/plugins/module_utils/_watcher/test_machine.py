@@ -69,6 +69,12 @@ def test_phases_are_drain_snapshot_and_those_of_the_method(spec, tmp_path):
     assert [phase.name for phase in machine().phases(spec(), StandInWork(tmp_path))] == ["drain", "snapshot", "upgrade", "prove"]
 
 
+def test_what_a_method_fetches_comes_before_the_drain_and_the_snapshot_after_it(spec, tmp_path):
+    phases = machine().phases(spec(method="debian"), StandInWork(tmp_path))
+    assert [phase.name for phase in phases[:4]] == ["fetch", "drain", "snapshot", "backup"]
+    assert not any(phase.irreversible for phase in phases[:4])
+
+
 def test_units_are_drained_in_order_and_resumed_in_reverse(spec, tmp_path):
     drain = [{"unit": unit, "command": "echo stop-%s >>%s/said" % (unit, tmp_path), "resume": "echo start-%s >>%s/said" % (unit, tmp_path)}
              for unit in ("db", "web")]

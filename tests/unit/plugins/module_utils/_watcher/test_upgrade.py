@@ -56,6 +56,18 @@ def test_drain_may_go_ahead_and_is_not_repeated_by_the_upgrade(rig):
     assert machine.begun == ["drain", "prepare"]
 
 
+def test_drain_that_is_asked_for_does_not_wait_for_what_a_method_fetches(rig):
+    machine = rig()
+    machine.machine.names.insert(0, "fetch")
+    machine.ask("drain")
+    assert machine.begun == ["drain"]
+    machine.end("drain")
+    machine.ask("upgrade")
+    assert machine.begun == ["drain", "fetch"]
+    machine.end("fetch")
+    assert machine.begun == ["drain", "fetch", "prepare"]
+
+
 def test_upgrade_asked_for_while_the_drain_runs_goes_on_from_it(rig):
     machine = rig()
     machine.ask("drain")
