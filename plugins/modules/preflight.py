@@ -16,7 +16,7 @@ description:
   - Looks at the series, the room on the disks, the packages and their sources, services, databases and the network, the way back, the
     record of the watcher and the path of its control socket, in one call. Changes nothing.
   - With O(predict) it also finds out what the upgrade would do, with an apt of its own in a directory that is deleted afterwards. It
-    fetches the lists of the target and nothing of the machine's own apt or dpkg is touched or locked.
+    fetches the lists of the target and nothing of the machine's own apt or dpkg is touched or locked. With O(fetch) it fetches the packages too.
   - With O(prove_snapshot) it takes a snapshot for a moment, reads it and drops it again, so that nothing is left.
   - Does not fail because of what it finds. The findings that forbid the upgrade are in RV(problems), one sentence each.
   - A machine in the middle of this same upgrade is only asked what still matters, so that a run can be resumed.
@@ -115,6 +115,12 @@ options:
     description: Seconds for the whole prediction. What is not known by then is told as not predicted.
     type: int
     default: 180
+  fetch:
+    description:
+      - Whether to fetch the packages that were predicted as well, into apt's own cache, where the upgrade finds them. Never in check mode.
+      - Needs O(predict). This alone changes something on the machine, and takes an hour at most.
+    type: bool
+    default: false
   serves:
     description:
       - What the applications of this machine need, so that a removal that would take it away is told.
@@ -291,6 +297,7 @@ OPTIONS = dict(
     accepted_findings=dict(type="list", elements="raw"),
     predict=dict(type="bool", default=False),
     predict_timeout=dict(type="int", default=180),
+    fetch=dict(type="bool", default=False),
     serves=dict(
         type="dict",
         options=dict(units=dict(type="list", elements="str"), programs=dict(type="list", elements="str"), ports=dict(type="list", elements="int")),
@@ -305,7 +312,7 @@ def answer(seen, wanted):
     found = accepted.apply([finding._asdict() for finding in seen.findings], known, wanted["machine"] or "")
     series = machine.release.codename if machine.release else None
     return dict(
-        changed=False,
+        changed=bool(prediction and prediction.fetched and prediction.fetched.changed),
         series=series,
         target=wanted["target"],
         on_target=series == wanted["target"],
@@ -323,7 +330,7 @@ def answer(seen, wanted):
 def main():
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     try:
-        wanted = dict(module.params, prove_snapshot=module.params["prove_snapshot"] and not module.check_mode)
+        wanted = dict(module.params, **{name: module.params[name] and not module.check_mode for name in ("prove_snapshot", "fetch")})
         accepted.read(wanted["accepted_findings"], rooms.KINDS)
         module.exit_json(**answer(survey(wanted), wanted))
     except (StepFailed, accepted.Unknown) as problem:

@@ -124,6 +124,20 @@ def test_a_mirror_that_cannot_be_reached_is_not_predicted_and_never_no(native, r
     assert "could not be predicted" in told["not_predicted"]["what"] and told["not_predicted"]["severity"] == "warning"
 
 
+def test_packages_are_fetched_beforehand_when_that_is_asked_for_and_never_by_a_check(native, repaired):    # pylint: disable=unused-argument
+    fetch = ("-e", "{preflight_fetch: true}")
+
+    def kept() -> set:
+        return {path.split("_")[0] for path in native.fleet["m1"].ssh("cd /var/cache/apt/archives; ls").stdout.split() if path.endswith(".deb")}
+
+    before = kept()
+    assert look(native, "--check", *fetch).returncode == 0 and kept() == before
+    assert look(native, *fetch).returncode == 0
+    told = found(native)["predicted"]
+    assert told["what"].endswith("have been fetched.") and "to fetch" not in told["what"]
+    assert kept() - before >= set(told["data"]["new"]) and kept() > before
+
+
 def test_the_upgrade_does_what_was_foretold(native, repaired):    # pylint: disable=unused-argument
     assert look(native).returncode == 0
     told = found(native)

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import pytest
-from ansible_collections.leasehold.series_upgrade.plugins.module_utils._preflight import conffiles, isolated, serving, target
+from ansible_collections.leasehold.series_upgrade.plugins.module_utils._preflight import conffiles, foreseen, isolated, serving, target
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._preflight.finding import Wanted
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._preflight.system import System
 from ansible_collections.leasehold.series_upgrade.plugins.module_utils._watcher import programs
@@ -200,3 +200,30 @@ def test_isolated_apt_is_gone_when_it_could_not_be_set_up(tmp_path):
         with isolated.Isolated(programs.run, {}, 5, dpkg=str(tmp_path / "none"), places=[str(tmp_path)]):
             raise AssertionError("unreachable")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture(name="kept")
+def _kept(tmp_path_factory):
+    """Where the machine's own apt looks for packages before it fetches them."""
+    place = tmp_path_factory.mktemp("archives")
+    (place / "partial").mkdir()
+    return place
+
+
+def test_packages_are_fetched_to_where_the_upgrade_looks_for_them_and_only_when_that_is_asked_for(machine, archive, kept):
+    line = "deb [trusted=yes] copy:%s bookworm main" % archive
+    assert machine(line, rules={"copy:*": "follow"}, archives=str(kept)).fetched is None and not list(kept.glob("*.deb"))
+    seen = machine(line, rules={"copy:*": "follow"}, archives=str(kept), fetch=True)
+    assert seen.fetched == isolated.Fetched("", True)
+    assert {path.name.split("_")[0] for path in kept.glob("*.deb")} == {*seen.upgraded, *seen.new}
+    assert machine(line, rules={"copy:*": "follow"}, archives=str(kept), fetch=True).fetched == isolated.Fetched("", False)
+
+
+def test_package_that_cannot_be_fetched_is_told_and_what_was_foretold_stays(machine, archive, kept, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other") / "archive"
+    shutil.copytree(archive, other)
+    (other / "app_2_all.deb").unlink()
+    seen = machine("deb [trusted=yes] copy:%s bookworm main" % other, rules={"copy:*": "follow"}, archives=str(kept), fetch=True)
+    assert seen.whole and seen.fetched.problem and seen.upgraded["app"] == "2"
+    (told,) = [finding for finding in foreseen.findings(seen, WANTED) if finding.id == "not_fetched"]
+    assert told.severity == "warning" and seen.fetched.problem.rstrip(".") in told.what

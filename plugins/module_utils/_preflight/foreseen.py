@@ -14,6 +14,7 @@ from .target import Prediction
 KINDS = {
     "not_predicted": Kind(WARNING, UPGRADING, (17, 18, 19)),
     "predicted": Kind(INFO, UPGRADING, (18, 19)),
+    "not_fetched": Kind(WARNING, UPGRADING, (15,)),
     "unresolvable": Kind(INHIBITOR, UPGRADING, (17, 20), acceptable=False),
     "suite_missing": Kind(INHIBITOR, UBUNTU_UPGRADE, (15,), acceptable=False),
     "archive_key_missing": Kind(INHIBITOR, "apt-secure(8)", (14, 15), acceptable=False),
@@ -47,9 +48,13 @@ def findings(seen: Prediction, wanted: Wanted, protected: tuple = ()) -> Iterato
         yield find("unresolvable", "apt finds no way to {0}: {1}.".format(wanted.target, seen.refused.rstrip(".")), "The upgrade would stop there.",
                    "Remove or release what stands in its way, then look again.")
     if seen.whole:
-        yield find("predicted", "{0} packages upgraded, {1} new, {2} removed; {3} MB to fetch.".format(
-            len(seen.upgraded), len(seen.new), len(seen.removed), seen.download_mb), "", "", upgraded=len(seen.upgraded), new=sorted(seen.new),
+        yield find("predicted", "{0} packages upgraded, {1} new, {2} removed; {3} MB {4}.".format(
+            len(seen.upgraded), len(seen.new), len(seen.removed), seen.download_mb,
+            "to fetch" if seen.fetched is None or seen.fetched.problem else "have been fetched"), "", "", upgraded=len(seen.upgraded), new=sorted(seen.new),
             removed=seen.removed, download_mb=seen.download_mb, room=[need._asdict() for need in seen.room], seconds=seen.seconds)
+        if seen.fetched is not None and seen.fetched.problem:
+            yield find("not_fetched", "Not all packages of {0} could be fetched: {1}.".format(wanted.target, seen.fetched.problem.rstrip(".")),
+                       "They are fetched when it is the machine's turn, and its upgrade does not begin without them.", "Look again when that is mended.")
         yield from _packages(seen, wanted, protected)
         yield from _room(seen)
         yield from _files(seen)

@@ -24,6 +24,9 @@ from .system import Run
 # Lists of main, security and updates, and the cache that apt builds of them. Unpacked, for compressed ones cost twice the time.
 ROOM_MB = 400
 PLACES = ("/var/tmp", "/tmp", "/run")
+# Where the machine's own apt looks for packages before it fetches them, and how long fetching them all may take, in seconds.
+ARCHIVES = "/var/cache/apt/archives"
+FETCHING = 3600.0
 # What the machine's own apt.conf may say to ours. Everything else, hooks above all, is left out.
 HEARD = re.compile(r"^(?:Acquire::(?!IndexTargets\b)|APT::(?:Architectures?|Solver|Get|Authentication|Key|Sandbox)\b|APT::Install-|Binary::apt-get::)")
 OWN = (
@@ -52,6 +55,13 @@ class Failure(NamedTuple):
     why: str
 
 
+class Fetched(NamedTuple):
+    """problem: why not everything came, "" when it did. changed: whether anything came that was not there."""
+
+    problem: str
+    changed: bool
+
+
 class Isolated:
     """
     with Isolated(run, texts, seconds) as apt: ... TEXTS: the sources by path, as they are to be; SECONDS: for everything together. PINS: globs
@@ -62,8 +72,9 @@ class Isolated:
 
     def __init__(
         self, run: Run, texts: Mapping[str, str], seconds: float, etc: str = "/etc", dpkg: str = "/var/lib/dpkg", state: str = "/var/lib/apt",
-        places: Sequence[str] = PLACES, pins: Sequence[str] = (), clock: Callable[[], float] = time.monotonic,
+        places: Sequence[str] = PLACES, pins: Sequence[str] = (), clock: Callable[[], float] = time.monotonic, archives: str = ARCHIVES,
     ) -> None:
+        self._archives = archives
         self._run, self._clock, self._deadline, self._seconds = run, clock, clock() + seconds, seconds
         self._etc, self._dpkg, self._state, self._places, self._pins = etc, dpkg, state, places, pins
         self._texts = texts
@@ -126,6 +137,12 @@ class Isolated:
         if told.rc != 0 and not failed:
             raise NotPredicted("apt-get update failed: {0}.".format(_last(told)))
         return failed
+
+    def fetch(self) -> Fetched:
+        """Fetch what the upgrade needs to where the machine's own apt will look for it. The time for it is its own."""
+        told = self._run(["apt-get", "-o", "Dir::Cache::archives=" + self._archives, "--download-only", "full-upgrade"], timeout=FETCHING,
+                         env=dict(ENVIRONMENT, APT_CONFIG=self.path("apt.conf")))
+        return Fetched(_last(told) if told.rc != 0 else "", re.search(r"^Need to get (?!0 B)", told.out, re.MULTILINE) is not None)
 
     def codenames(self) -> List[str]:
         """The series of which lists have come."""

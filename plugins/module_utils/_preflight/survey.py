@@ -39,7 +39,7 @@ def survey(options: Mapping[str, Any], system: Optional[System] = None) -> Surve
         # Ubuntu's upgrader heeds the machine's own pins; the method debian only those that are named.
         method = dict({"pins": ["*"]} if options["method"] == "ubuntu" else {}, **(options.get(options["method"]) or {}))
         prediction = target.look(system, wanted, _texts(system), method, options["state_dir"],
-                                 isolated.given(options.get("predict_timeout")))
+                                 isolated.given(options.get("predict_timeout")), bool(options.get("fetch")))
         found += foreseen.findings(prediction, wanted, wanted.protect + PROTECTED)
         if prediction.whole and wanted.min_free_mb is None:
             # What was a guess is known now.

@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 from .._release import archived, sources
 from . import conffiles, needs, serving
 from .finding import Wanted
-from .isolated import Failure, Isolated, NotPredicted
+from .isolated import Failure, Fetched, Isolated, NotPredicted
 from .system import System
 
 NO_INDEXES = ("-o", "Acquire::IndexTargets::deb::Packages::DefaultEnabled=false", "-o", "Acquire::IndexTargets::deb-src::Sources::DefaultEnabled=false")
@@ -29,7 +29,7 @@ class Prediction(NamedTuple):
     failures: suites that did not come. refused: what apt says when it finds no way. upgraded, new: version by package; removed: packages;
     serve: what of an application needs a package that is removed, by package. kept: packages that stay behind; obsolete: packages that the
     target has not. room: what each file system needs, see needs.py. probes: whether a source that is switched off has the target, None for
-    unknown, by "URI SUITE".
+    unknown, by "URI SUITE". fetched: None where that was not asked for, or not tried because the way is not known.
     """
 
     problem: str = ""
@@ -48,13 +48,15 @@ class Prediction(NamedTuple):
     probes: Mapping[str, Optional[bool]] = {}
     crypttab: bool = False
     seconds: float = 0.0
+    fetched: Optional[Fetched] = None
 
 
 def look(system: System, wanted: Wanted, texts: Mapping[str, str], options: Mapping[str, Any], state_dir: str, seconds: float,
-         **places: Any) -> Prediction:
+         fetch: bool = False, **places: Any) -> Prediction:
     """
-    TEXTS: the machine's apt sources by path; OPTIONS: series_upgrade_debian, of which sources, archived and pins count. Never raises for
-    what could not be found out: that is in `problem`, and everything known until then stays.
+    TEXTS: the machine's apt sources by path; OPTIONS: series_upgrade_debian, of which sources, archived and pins count. FETCH: bring the
+    packages as well, to apt's own cache. Never raises for what could not be found out: that is in `problem`, and everything known until
+    then stays.
     """
     begun = time.monotonic()
     rules = options.get("sources") or {}
@@ -75,7 +77,9 @@ def look(system: System, wanted: Wanted, texts: Mapping[str, str], options: Mapp
                 )
                 sizes = {name: record.size for name, record in records.items()}
                 seen = seen._replace(conflicts=conffiles.conflicts(apt, system, seen.upgraded, sizes))
-            seen = seen._replace(probes=_probes(apt, texts, changes, wanted, rules))
+            seen = seen._replace(probes=_probes(apt, texts, changes, wanted, rules), seconds=round(time.monotonic() - begun, 1))
+            if fetch and seen.whole:
+                return seen._replace(fetched=apt.fetch())
     except NotPredicted as problem:
         seen = seen._replace(problem=str(problem))
     except (OSError, ValueError) as problem:

@@ -48,6 +48,15 @@ def test_simulation_is_taken_apart():
     assert target.kept_back("Inst a (1)\n") == []
 
 
+def test_packages_that_were_fetched_are_told_and_those_that_were_not():
+    assert ids(WHOLE)["predicted"].what.endswith("12 MB to fetch.") and "not_fetched" not in ids(WHOLE)
+    seen = ids(WHOLE._replace(fetched=isolated.Fetched("", False)))
+    assert seen["predicted"].what.endswith("12 MB have been fetched.") and "not_fetched" not in seen
+    seen = ids(WHOLE._replace(fetched=isolated.Fetched("E: Unable to fetch some archives", True)))
+    assert seen["predicted"].what.endswith("12 MB to fetch.")
+    assert seen["not_fetched"].what == "Not all packages of trixie could be fetched: E: Unable to fetch some archives."
+
+
 def test_update_that_lacks_a_suite_is_understood_suite_by_suite():
     assert {(failure.uri, failure.suite, failure.kind) for failure in isolated.failures(SAID)} == {
         ("https://packages.example.com/apt", "trixie", "missing"), ("http://mirror.example.com/debian", "trixie", "unreachable"),
