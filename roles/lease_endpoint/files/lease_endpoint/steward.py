@@ -24,9 +24,9 @@ from lease_endpoint.wards import Ward
 
 log = logging.getLogger("lease_endpoint")
 
-LOOK = 1.0  # seconds between two looks at what is owed
+LOOK = 0.5  # seconds between two looks at what is owed
 OBSERVE = 5.0  # seconds between two readings of each application, for the page and the figures
-TEND = 2.0  # the same while it is frozen: PostgreSQL that is down after a reboot waits for this
+TEND = 1.0  # the same while it is frozen: PostgreSQL that is down after a reboot waits for this, and where it leads so do all who write
 
 
 class Steward(threading.Thread):

@@ -29,7 +29,7 @@ from lease_endpoint.providers.foreign import Capabilities, Foreign, Leadership, 
 
 POLL = 0.3  # seconds between two looks at something that is on its way
 SETTLE = 10.0  # seconds that a promotion may be on its way before a reading gives up
-AGAIN = 1.0  # seconds after which a member that is down is asked once more
+AGAIN = 0.5  # seconds after which a member that is down is asked once more
 RESTART = 60.0  # seconds for a start of PostgreSQL with its recovery
 TTL, MAXIMUM_LAG = 30.0, 1048576  # Patroni's own defaults
 
