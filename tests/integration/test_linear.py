@@ -47,9 +47,15 @@ def test_checker_finds_stale_reads_of_a_replica_that_does_not_ask_for_its_seat(t
         assert any(deposing(replicas, f"sown-{seed}", seed) for seed in range(4))
 
 
-def test_nothing_is_found_in_the_same_stories_without_a_bug(tmp_path):
+def test_checker_finds_what_a_replica_writes_that_does_not_compare_its_seat(tmp_path):
+    with replicated(tmp_path, 2, bug="twice") as (_etcd, replicas, _wires):
+        assert any(deposing(replicas, f"sown-{seed}", seed, more=20) for seed in range(4))
+
+
+@pytest.mark.parametrize("more", [0, 20])
+def test_nothing_is_found_in_the_same_stories_without_a_bug(tmp_path, more):
     with replicated(tmp_path, 2) as (_etcd, replicas, _wires):
-        assert deposing(replicas, "honest", 0) == []
+        assert deposing(replicas, "honest", 0, more) == []
 
 
 def test_checker_finds_lost_answers_of_an_endpoint_that_answers_before_its_file_has(tmp_path):

@@ -129,8 +129,8 @@ def losing(kill: Callable[[], None], restart: Callable[[], None], urls: Sequence
     return clients.verdict()
 
 
-def deposing(replicas: Replicas, name: str, seed: int) -> list[str]:
-    """What is wrong after the active one was stopped until another was active and had work, and is asked again."""
+def deposing(replicas: Replicas, name: str, seed: int, more: int = 0) -> list[str]:
+    """What is wrong after the active one was stopped until another was active and had work, and is asked again: for `more` changes, then for what is there."""
     leases, urls = [f"{name}-0", f"{name}-1"], [one.own_url for one in replicas.all]
     clients = Clients(urls, replicas.admin, leases, 3, seed)
     clients.run(60)
@@ -140,5 +140,7 @@ def deposing(replicas: Replicas, name: str, seed: int) -> list[str]:
     until(lambda: any(one.state().get("active") for one in others), 30)
     Clients([one.own_url for one in others], replicas.admin, leases, 3, seed + 1, clients).run(60)
     old.resume()
+    if more:
+        Clients([old.own_url], replicas.admin, leases, 1, seed + 2, clients).run(more)
     clients.last_look()
     return clients.verdict()
