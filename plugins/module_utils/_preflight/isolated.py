@@ -18,6 +18,7 @@ import tempfile
 import time
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
+from .._release import kept
 from .._watcher.steps import Result
 from .system import Run
 
@@ -112,12 +113,8 @@ class Isolated:
     def point(self, folder: str, texts: Mapping[str, str]) -> str:
         """Write sources TEXTS (by their path on the machine) below FOLDER; its path. They may hold passwords, and nobody else reads them."""
         place = self.path(folder)
-        os.makedirs(os.path.join(place, "sources.list.d"), mode=0o700)
+        kept.lay(place, texts)
         os.chmod(place, 0o700)
-        for path, text in texts.items():
-            name = "sources.list" if os.path.basename(path) == "sources.list" else os.path.join("sources.list.d", os.path.basename(path))
-            with open(os.path.join(place, name), "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(text)
         return place
 
     def ask(self, *argv: str) -> Result:

@@ -14,6 +14,7 @@ import os
 import shutil
 from typing import Mapping
 
+from . import kept
 from .._watcher.steps import Context, StepFailed
 from .apt import Apt
 
@@ -46,16 +47,12 @@ class Ahead:
         self.drop()
 
     def _lay(self, texts: Mapping[str, str]) -> None:
-        # Sources may hold passwords, and nobody else reads them; the lists are fetched by apt's own user.
-        for folder, mode in (("", 0o755), ("sources.list.d", 0o700), ("lists", 0o755), ("lists/partial", 0o700)):
+        # apt's own user fetches the lists, whatever the umask is here.
+        for folder, mode in (("", 0o755), ("lists", 0o755), ("lists/partial", 0o700)):
             place = os.path.join(self._folder, folder)
             os.makedirs(place, exist_ok=True)
             os.chmod(place, mode)
-        for path, text in texts.items():
-            inner = "sources.list.d" if os.path.basename(os.path.dirname(path)) == "sources.list.d" else ""
-            descriptor = os.open(os.path.join(self._folder, inner, os.path.basename(path)), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(text)
+        kept.lay(self._folder, texts)
 
     def _give(self) -> None:
         """Lay the fetched lists beside the machine's: apt does not look at them before its sources name them, and then fetches only what is newer."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import os
 import stat
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from .._watcher import files
 
@@ -69,6 +69,16 @@ def sources(apt: str = "/etc/apt") -> List[str]:
     found = [os.path.join(folder, name) for name in names if name.endswith((".list", ".sources"))]
     main = os.path.join(apt, "sources.list")
     return ([main] if os.path.isfile(main) else []) + found
+
+
+def lay(folder: str, texts: Mapping[str, str]) -> None:
+    """Make FOLDER another /etc/apt with these sources (text by its path on the machine). They may hold passwords, and nobody else reads them."""
+    os.makedirs(os.path.join(folder, "sources.list.d"), exist_ok=True)
+    for path, content in texts.items():
+        inner = "sources.list.d" if os.path.basename(os.path.dirname(path)) == "sources.list.d" else ""
+        descriptor = os.open(os.path.join(folder, inner, os.path.basename(path)), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(content)
 
 
 def text(kept: Kept) -> str:
