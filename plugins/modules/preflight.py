@@ -14,7 +14,7 @@ author:
   - the leasehold.series_upgrade authors (@leasehold)
 description:
   - Looks at the series, the room on the disks, the packages and their sources, services, databases and the network, the way back, the
-    record of the watcher and the path of its control socket, in one call. Changes nothing.
+    record of the watcher and the path of its control socket, in one call. Changes nothing, unless O(fetch) asks for that.
   - With O(predict) it also finds out what the upgrade would do, with an apt of its own in a directory that is deleted afterwards. It
     fetches the lists of the target and nothing of the machine's own apt or dpkg is touched or locked. With O(fetch) it fetches the packages too.
   - With O(prove_snapshot) it takes a snapshot for a moment, reads it and drops it again, so that nothing is left.
